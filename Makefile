@@ -1,0 +1,37 @@
+# make run | test | check. The same commands as CI's.
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: run test check format lock bench
+
+run: $(INSTALLED)
+	@$(BIN)/python -m flows.pipeline
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -m "not slow"
+
+format: $(INSTALLED)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m bench.mnist
+
+# New pins from pyproject.toml's ranges, with hashes and without addresses.
+lock: $(INSTALLED)
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --generate-hashes \
+		--python-version 3.11 --extra dev --output-file requirements.txt pyproject.toml
+
+# pip compiles to bytecode as it installs: Ray starts five processes a training, and each imports torch.
+$(INSTALLED): requirements.txt
+	@echo "Installing into .venv (a few minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
