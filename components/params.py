@@ -1,0 +1,232 @@
+"""params.yaml into frozen, typed sections; every fault in one message.
+
+A section is named after the file that declares it: `cnn:` belongs to components/models/cnn.py and
+`mnist:` to components/datasets/mnist.py. So a new family or data set needs no list here.
+
+    python -m components.params          check the file and print the resolved values
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import json
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+FILE = Path("params.yaml")
+SECTION_PACKAGES = ("components.models", "components.datasets")
+S = TypeVar("S", bound="Section")
+
+
+class Section(BaseModel):
+    """One section of params.yaml. It has no defaults: a value is written once, in params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Paths(Section):
+    """Where the stages keep what they make; dvc.yaml reads the same values."""
+
+    raw: str = Field(description="a folder: data sets as published")
+    split: str = Field(description="a folder: arrays, and the rows of each part")
+    models: str = Field(description="a folder: trained models")
+    metrics: str = Field(description="a folder: test metrics")
+    plots: str = Field(description="a folder: plot data and pictures")
+    report: str = Field(description="a folder: the HTML report")
+    runs: str = Field(description="a folder git ignores: checkpoints, Ray storage, logs")
+
+
+class General(Section):
+    """The keys that belong to no model and no data set."""
+
+    paths: Paths
+    source: Literal["sample", "full"] = Field(description="sample | full, for every data set")
+
+
+class UserError(ValueError):
+    """A fault that the user can mend; its text is the whole message."""
+
+
+class ParamsError(UserError):
+    """Everything that is wrong with a params.yaml, in one text."""
+
+    def __init__(self, file: Path, faults: Iterable[str]) -> None:
+        listed = list(faults)
+        count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
+        super().__init__("\n".join([f"{file}: {count}; nothing was started.", *(f"  - {f}" for f in listed)]))
+
+
+@dataclass(frozen=True)
+class Params:
+    """A checked params.yaml: the general values and each named section."""
+
+    general: General
+    sections: Mapping[str, Section]
+
+    @property
+    def paths(self) -> Paths:
+        return self.general.paths
+
+
+def section_types() -> dict[str, type[Section]]:
+    """Section name → its type: each module of models/ or datasets/ which declares a `Config`."""
+    found: dict[str, type[Section]] = {}
+    for package_name in SECTION_PACKAGES:
+        package = importlib.import_module(package_name)
+        for info in pkgutil.iter_modules(package.__path__):
+            config = getattr(importlib.import_module(f"{package_name}.{info.name}"), "Config", None)
+            if config is not None:
+                found[info.name] = config
+    return found
+
+
+def load(file: Path = FILE) -> Params:
+    """Read and check the whole file. Raises ParamsError, which lists every fault there is."""
+    values = _read(file)
+    types = section_types()
+    faults: list[str] = []
+    sections: dict[str, Section] = {}
+    general_names = list(General.model_fields)
+
+    for name in values:
+        if name not in types and name not in general_names:
+            faults.append(f"{name}: unknown section{_nearest(str(name), [*general_names, *types])}")
+    general = _section(General, {k: v for k, v in values.items() if k in general_names}, prefix="", faults=faults)
+    for name, section_type in types.items():
+        if name not in values:
+            faults.append(f"{name}: missing section; it needs {', '.join(section_type.model_fields)}")
+        elif section := _section(section_type, values[name], prefix=f"{name}.", faults=faults):
+            sections[name] = section
+    faults += _unknown_data(sections, types)
+    if faults or general is None:
+        raise ParamsError(file, faults)
+    return Params(general, sections)
+
+
+def _unknown_data(sections: Mapping[str, Section], types: Mapping[str, type[Section]]) -> list[str]:
+    """A model's `data` must name a section of a data set."""
+    sets = [n for n, t in types.items() if t.__module__.startswith("components.datasets.")]
+    return [
+        f"{name}.data: {data!r} is no data set{_nearest(data, sets, prefix='')}"
+        for name, section in sections.items()
+        if (data := getattr(section, "data", None)) is not None and data not in sets
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The file as plain values, read as YAML 1.2 as DVC reads it (so that 1e-3 is a number)."""
+    try:
+        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(file, [f"no such file in {Path.cwd()}; run from the project's top folder"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(file, [f"cannot be read: {error}"]) from None
+    except YAMLError as error:
+        raise ParamsError(file, [f"not YAML: {_yaml_fault(error)}"]) from None
+    if values is None:
+        raise ParamsError(file, ["the file is empty; `git checkout params.yaml` brings the committed one back"])
+    if not isinstance(values, dict):
+        raise ParamsError(file, [f"expected sections (`name: values`), found a {_kind(values)}"])
+    return values
+
+
+def _yaml_fault(error: YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"{problem}{where}"
+
+
+def _section(kind: type[S], values: Any, prefix: str, faults: list[str]) -> S | None:
+    if not isinstance(values, dict):
+        wanted = ", ".join(kind.model_fields)
+        faults.append(f"{prefix.rstrip('.')}: expected a section with {wanted}; found {_shown(values)}")
+        return None
+    try:
+        # Through JSON, where a list may become a tuple even under strict types.
+        return kind.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        faults += [_fault(kind, prefix, details) for details in error.errors()]
+        return None
+
+
+def _fault(kind: type[Section], prefix: str, details: ErrorDetails) -> str:
+    path = prefix + ".".join(str(part) for part in details["loc"])
+    owner, description = _declared(kind, details["loc"])
+    if details["type"] == "extra_forbidden":
+        parent = prefix + "".join(f"{part}." for part in details["loc"][:-1])
+        near = _nearest(str(details["loc"][-1]), list(owner.model_fields), parent)
+        return f"{path}: unknown key (its value is {_shown(details['input'])}){near}"
+    allowed = f"; allowed: {description}" if description else ""
+    if details["type"] == "missing":
+        return f"{path}: missing{allowed}"
+    message = details["msg"].removeprefix("Value error, ")
+    return f"{path}: {_shown(details['input'])} is not allowed: {message[0].lower()}{message[1:]}{allowed}"
+
+
+def _declared(kind: type[Section], location: tuple[int | str, ...]) -> tuple[type[Section], str | None]:
+    """The section that the last part of a location stands in, and that key's description."""
+    owner, description = kind, None
+    for part in location:
+        field = owner.model_fields.get(str(part))
+        if field is None:
+            break
+        description = field.description
+        nested = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
+        owner = next((t for t in nested if issubclass(t, Section)), owner)
+    return owner, description
+
+
+def _nearest(name: str, known: list[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {prefix}{near[0]}?"
+    return f"; known here: {', '.join(known)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _kind(value: Any) -> str:
+    return {str: "text", list: "list", int: "number", float: "number", bool: "true/false"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a command's main: a fault the user can mend is one message and exit 2, with no traceback."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.").parse_args()
+    params = load()
+    resolved = params.general.model_dump(mode="json")
+    resolved |= {name: section.model_dump(mode="json") for name, section in params.sections.items()}
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump(resolved, sys.stdout)
+
+
+if __name__ == "__main__":
+    from components import params as this  # so that classes are the ones that models/ import
+
+    run(this.main)
