@@ -1,0 +1,76 @@
+"""A trained model on disk: weights as safetensors, all else as JSON and CSV.
+
+The same training gives the same bytes: no times and no machine's name stand in it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from components.data.loaders import DataSpec
+from components.files import whole_folder
+from components.params import UserError
+from components.task import Task, TrainingConfig, load_task
+
+WEIGHTS, DESCRIPTION, HISTORY, LAYERS = "model.safetensors", "model.json", "history.csv", "layers.csv"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model and what it was trained with.
+
+    epoch:   the epoch that the weights are of, from 1.
+
+    The folder also holds HISTORY (one row per epoch: epoch, loss, validation_loss, each metric and its
+    validation_ twin) and LAYERS (one row per epoch and weight: epoch, layer, gradient, update).
+    """
+
+    folder: Path
+    task: Task
+    config: TrainingConfig
+    spec: DataSpec
+    model: nn.Module
+    epoch: int
+
+
+def save(target: Path, task: Task, config: TrainingConfig, spec: DataSpec, state: dict[str, Any]) -> None:
+    """Write the folder `target` from a finished training's state (see loop.Training), whole or not at all."""
+    best = config.keep == "best"
+    weights = state["best"]["model"] if best else state["model"]
+    epochs = state["history"]
+    layers = [{"epoch": e["epoch"], "layer": n, **v} for e in epochs for n, v in e["layers"].items()]
+    description = {
+        "task": task.name,
+        "config": config.model_dump(mode="json"),
+        "data": {"input_shape": list(spec.input_shape), "classes": list(spec.classes)},
+        "epoch": state["best"]["epoch"] if best else len(epochs),
+        "parameters": sum(p.numel() for p in task.build(config, spec).parameters()),
+    }
+    with whole_folder(target) as folder:
+        save_file({name: w.cpu().contiguous() for name, w in weights.items()}, folder / WEIGHTS)
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        history = pd.DataFrame([{k: v for k, v in e.items() if k != "layers"} for e in epochs])
+        history.to_csv(folder / HISTORY, index=False)
+        pd.DataFrame(layers).to_csv(folder / LAYERS, index=False)
+
+
+def load(folder: Path) -> Artifact:
+    """The model of a folder that `save` wrote, in evaluation mode on the CPU. Raises UserError if absent."""
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no trained model here; `dvc repro` trains it") from None
+    task = load_task(description["task"])
+    config = task.config.model_validate_json(json.dumps(description["config"]))
+    data = description["data"]
+    spec = DataSpec(tuple(data["input_shape"]), tuple(data["classes"]))
+    model = task.build(config, spec)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return Artifact(folder, task, config, spec, model.eval(), description["epoch"])

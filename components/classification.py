@@ -1,0 +1,29 @@
+"""What every classifier of images shares in training: its batch, loss and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from components.data.loaders import Split
+from components.task import Batch
+
+
+def image_batch(split: Split, rows: np.ndarray) -> Batch:
+    """Images float32 in [0, 1], (rows, channels, height, width), and class numbers int64, (rows,)."""
+    images = torch.from_numpy(split.arrays["inputs"][rows]).float().div_(255)
+    return Batch(images, torch.from_numpy(split.arrays["targets"][rows]))
+
+
+def loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy in nats."""
+    return functional.cross_entropy(logits, batch.targets)
+
+
+def metrics(logits: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+    """Right answers, summed."""
+    return {"accuracy": (logits.argmax(dim=1) == batch.targets).sum()}

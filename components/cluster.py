@@ -1,0 +1,157 @@
+"""Ray: the settings that matter, each with its reason; joining a cluster; how many workers it can hold.
+
+python -m components.cluster --port 6380      a head on loopback, for as long as this command runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from components.params import UserError
+from components.process import end_with_parent
+
+WORKERS_VARIABLE = "TRAINYARD_WORKERS"
+SETTINGS = {
+    "RAY_AUTH_MODE": "token",  # without it, anyone who reaches the port runs code here
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning on machines with no GPU
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report waits for the next poll, 2 s by default
+    "RAY_TRAIN_METRICS_ENABLED": "0",  # Prometheus gauges that nothing here reads cost a second per fit
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor to start; a lost worker is noticed without it
+    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads trained 10 times slower beside one busy process
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from here
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
+}
+
+OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, on this machine alone
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a head takes 30 s to stop
+}
+LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How many workers, and what each holds."""
+
+    workers: int
+    cpus: int
+    gpus: int
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """Of one worker, as Ray names them."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def __str__(self) -> str:
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        cores = f"{self.cpus} CPU core{'s' if self.cpus > 1 else ''}"
+        return f"{workers} with {'a GPU and ' if self.gpus else ''}{cores} each"
+
+
+def apply_settings(own_cluster: bool) -> None:
+    """Into the environment, where Ray looks. What is already set there stays."""
+    for name, value in {**SETTINGS, **(OWN_CLUSTER_SETTINGS if own_cluster else {})}.items():
+        os.environ.setdefault(name, value)
+
+
+def connect() -> None:
+    """Join the cluster at RAY_ADDRESS or start one in this process tree, on loopback with its own token.
+
+    Raises UserError when nothing answers at RAY_ADDRESS.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    apply_settings(own_cluster=not address or address.startswith(LOOPBACK))
+    if not address:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray  # after the settings, which it reads when imported
+
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if not address:
+            raise
+        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address}: {error}") from None
+
+
+def placement() -> Placement:
+    """Where the workers go on the joined cluster. Raises UserError if it is too small."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return place(nodes, os.environ.get(WORKERS_VARIABLE))
+
+
+def place(nodes: Sequence[Mapping[str, float]], asked: str | None) -> Placement:
+    """The workers for nodes with these resources ({"CPU": 8, "GPU": 2}).
+
+    One worker per GPU; without GPUs, one per node with all its cores. `asked`, the text of
+    TRAINYARD_WORKERS, sets another number, and without GPUs each then gets as many cores as fit.
+    Raises UserError when the nodes cannot hold that many.
+    """
+    count = _count(asked)
+    gpus = [int(node.get("GPU", 0)) for node in nodes]
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    if any(gpus):
+        workers = count or sum(gpus)
+        if workers > sum(gpus):
+            raise _too_small(workers, "one GPU", f"{sum(gpus)} GPUs", nodes)
+        # The node with the fewest cores per GPU decides, so that a worker fits on each.
+        per_worker = min((c // g for c, g in zip(cpus, gpus, strict=True) if g), default=1)
+        return Placement(workers, cpus=max(1, per_worker), gpus=1)
+    with_cpus = [c for c in cpus if c]
+    workers = count or len(with_cpus)
+    for size in range(max(with_cpus, default=0), 0, -1):
+        if sum(c // size for c in with_cpus) >= max(1, workers):
+            return Placement(max(1, workers), cpus=size, gpus=0)
+    raise _too_small(max(1, workers), "one CPU core", f"{sum(cpus)} cores", nodes)
+
+
+def _count(asked: str | None) -> int | None:
+    if asked is None:
+        return None
+    if not asked.isdecimal() or int(asked) < 1:
+        raise UserError(f"{WORKERS_VARIABLE}: {asked!r} is not allowed: it takes an integer >= 1")
+    return int(asked)
+
+
+def _too_small(workers: int, each: str, there: str, nodes: Sequence[Mapping[str, float]]) -> UserError:
+    return UserError(
+        f"{WORKERS_VARIABLE}: {workers} workers with {each} each were asked for, but the Ray cluster has "
+        f"{there} on {len(nodes)} node{'s' if len(nodes) != 1 else ''}; ask for fewer workers, or add nodes"
+    )
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.cluster", description="Start a Ray head.")
+    parser.add_argument("--port", type=int, required=True, help="the port that stages join it by")
+    port = parser.parse_args().port
+    apply_settings(own_cluster=True)
+    end_with_parent()
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    # Ports of its own for what nothing here uses, so that two pipelines can run on one machine.
+    command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
+    command += ["--include-dashboard=false"]
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""The one training loop: one worker's epochs. torch only; Ray Train, Ray Tune and the tests all call it.
+
+With several workers torch.distributed is already set up; every worker calls `fit` with the same arguments
+and takes its share of each global batch. Examples, order and averaged gradients do not depend on how many
+workers there are.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from components.data.loaders import Part, Split
+from components.layers import LayerStatistics
+from components.params import UserError
+from components.task import Batch, Task, TrainingConfig
+
+State = dict[str, Any]
+Report = Callable[[Mapping[str, float], State | None], None]
+
+
+class Training:
+    """A model in training, with everything that a checkpoint holds.
+
+    history: one dict per finished epoch: epoch, loss, validation_loss, each metric and its validation_
+             twin, gradient_norm, and `layers`: name → {gradient, update}.
+    best:    {"epoch", "model"} of the lowest validation loss so far.
+    """
+
+    def __init__(self, task: Task, config: TrainingConfig, split: Split, device: torch.device) -> None:
+        self.task, self.config, self.split, self.device = task, config, split, device
+        self.rank = distributed.get_rank() if distributed.is_initialized() else 0
+        self.world = distributed.get_world_size() if distributed.is_initialized() else 1
+        if config.batch_size < self.world:
+            raise UserError(
+                f"{task.name}.batch_size: {config.batch_size} is not enough for {self.world} workers; "
+                f"set it to {self.world} or more, or TRAINYARD_WORKERS to {config.batch_size} or less"
+            )
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.manual_seed(config.seed)
+        order = torch.channels_last if config.channels_last else torch.preserve_format
+        self.model = task.build(config, split.spec).to(device).to(memory_format=order)
+        self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        self.optimizer = make_optimizer(self.model, config)
+        self.sampler = torch.Generator().manual_seed(config.seed)
+        torch.manual_seed(config.seed + 1 + self.rank)  # dropout differs from worker to worker
+        self.history: list[dict[str, Any]] = []
+        self.best: State | None = None
+
+    @property
+    def finished(self) -> bool:
+        return is_finished(self.config, self.history, self.best)
+
+    def state(self) -> State:
+        """Everything that the next epoch depends on. A collective call: every worker makes it."""
+        rng: list[dict[str, Tensor]] = [{} for _ in range(self.world)]
+        own = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.world > 1:
+            distributed.all_gather_object(rng, own)
+        else:
+            rng = [own]
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.get_state(),
+            "rng": rng,
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`. With another number of workers dropout's random numbers start anew."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.set_state(state["sampler"].cpu())
+        self.history, self.best = list(state["history"]), state["best"]
+        if len(state["rng"]) == self.world:
+            own = state["rng"][self.rank]
+            torch.set_rng_state(own["cpu"].cpu())
+            if "cuda" in own and self.device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
+        else:
+            torch.manual_seed(self.config.seed + (len(self.history) + 1) * self.world + self.rank)
+
+
+def is_finished(config: TrainingConfig, history: list[dict[str, Any]], best: State | None) -> bool:
+    """All epochs are done, or the last `patience` epochs brought no lower validation loss."""
+    waited = len(history) - (best["epoch"] if best else 0)
+    return len(history) >= config.epochs or 0 < config.patience <= waited
+
+
+def fit(
+    task: Task,
+    config: TrainingConfig,
+    split: Split,
+    device: torch.device,
+    report: Report,
+    resume: State | None = None,
+) -> Training:
+    """Train until finished, from `resume` if given, and return the training.
+
+    After each epoch every worker calls report(metrics, state), with state None except on rank 0.
+    Raises UserError when the data do not fit the config, or the loss stops being finite.
+    """
+    training = Training(task, config, split, device)
+    if resume is not None:
+        training.restore(resume)
+    while not training.finished:
+        started = time.perf_counter()
+        epoch = _train_epoch(training)
+        epoch |= {f"validation_{k}": v for k, v in validate(training, "validation").items()}
+        _check_finite(training, epoch)
+        training.history.append({"epoch": len(training.history) + 1, **epoch})
+        if training.best is None or epoch["validation_loss"] < training.best["validation_loss"]:
+            training.best = {
+                "epoch": len(training.history),
+                "validation_loss": epoch["validation_loss"],
+                "model": {k: v.detach().clone() for k, v in training.model.state_dict().items()},
+            }
+        seconds = time.perf_counter() - started
+        flat = {k: v for k, v in training.history[-1].items() if k != "layers"}
+        speed = {"seconds": seconds, "examples_per_second": len(split.rows["train"]) / seconds}
+        state = training.state()
+        report({**flat, **speed}, state if training.rank == 0 else None)
+    return training
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015), SGD with momentum, or NAdam (Dozat 2016)."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(trained, lr=config.learning_rate, momentum=config.momentum)
+    if config.optimizer == "nadam":
+        return torch.optim.NAdam(trained, lr=config.learning_rate)
+    return torch.optim.Adam(trained, lr=config.learning_rate)
+
+
+def penalty(model: nn.Module, l1: float, l2: float) -> Tensor:
+    """l1 x sum |w| + l2 x sum w² over trained weights, not biases or scales: lasso and ridge."""
+    weights = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+    total = torch.zeros((), device=weights[0].device)
+    for weight in weights:
+        total = total + l1 * weight.abs().sum() + l2 * weight.square().sum()
+    return total
+
+
+def clip_gradients(model: nn.Module, config: TrainingConfig) -> None:
+    """By value: each component to [-limit, limit]. By norm: scaled so that the whole has at most limit."""
+    if config.clip == "value":
+        nn.utils.clip_grad_value_(model.parameters(), config.clip_limit)
+    elif config.clip == "norm":
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip_limit)
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """Mixed precision in bfloat16, if asked for, or on `auto` if the device is a GPU that has it."""
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and has_it):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _batches(training: Training, rows: np.ndarray, order: Tensor | None) -> Iterator[tuple[Batch, int, int]]:
+    """This worker's share of each global batch, with its own and the global number of examples.
+
+    A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
+    """
+    config = training.config
+    shuffled = rows if order is None else rows[order.numpy()]
+    for start in range(0, len(shuffled), config.batch_size):
+        whole = shuffled[start : start + config.batch_size]
+        share = whole[training.rank :: training.world]
+        taken = share if len(share) else whole[:1]
+        batch = training.task.batch(training.split, taken).to(training.device, config.channels_last)
+        yield batch, len(share), len(whole)
+
+
+def _train_epoch(training: Training) -> dict[str, Any]:
+    config, model, rows = training.config, training.model, training.split.rows["train"]
+    training.parallel.train()
+    statistics = LayerStatistics(model, steps=math.ceil(len(rows) / config.batch_size))
+    sums = _Sums(training)
+    order = torch.randperm(len(rows), generator=training.sampler)
+    for batch, own, whole in _batches(training, rows, order):
+        training.optimizer.zero_grad(set_to_none=True)
+        with autocast(config, training.device):
+            outputs = training.parallel(batch.inputs)
+            loss = training.task.loss(outputs.float(), batch)
+        # DistributedDataParallel averages over workers, whose shares may differ by one example.
+        objective = loss * (own * training.world / whole)
+        if config.l1 or config.l2:
+            objective = objective + penalty(model, config.l1, config.l2)
+        objective.backward()
+        statistics.before_step()
+        clip_gradients(model, config)
+        training.optimizer.step()
+        statistics.after_step()
+        sums.add(batch, outputs.detach().float(), loss.detach(), own)
+    return {**sums.means(), "gradient_norm": statistics.total(), "layers": statistics.layers()}
+
+
+@torch.no_grad()
+def validate(training: Training, part: Part) -> dict[str, float]:
+    """Mean loss and metrics over a part, every example counted once, over all workers."""
+    training.model.eval()
+    sums = _Sums(training)
+    for batch, own, _ in _batches(training, training.split.rows[part], order=None):
+        with autocast(training.config, training.device):
+            outputs = training.model(batch.inputs)
+        outputs = outputs.float()
+        sums.add(batch, outputs, training.task.loss(outputs, batch), own)
+    return sums.means()
+
+
+class _Sums:
+    """Loss and metrics summed over examples on the device, then over workers, in float64."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.totals: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, batch: Batch, outputs: Tensor, loss: Tensor, own: int) -> None:
+        self.count += own
+        for name, value in {"loss": loss * own, **self.training.task.metrics(outputs, batch)}.items():
+            self.totals[name] = self.totals.get(name, torch.zeros_like(value, dtype=torch.float64)) + (
+                value if own else torch.zeros_like(value)
+            )
+
+    def means(self) -> dict[str, float]:
+        values = torch.stack([*self.totals.values(), torch.tensor(float(self.count), dtype=torch.float64)])
+        if self.training.world > 1:
+            distributed.all_reduce(values)
+        return {n: (v / values[-1]).item() for n, v in zip(self.totals, values[:-1], strict=True)}
+
+
+def _check_finite(training: Training, epoch: Mapping[str, Any]) -> None:
+    name = training.task.name
+    for key in ("loss", "validation_loss"):
+        if not math.isfinite(epoch[key]):
+            raise UserError(
+                f"{name}: the {key.replace('_', ' ')} became {epoch[key]} in epoch {len(training.history) + 1}: "
+                f"the gradients explode; lower {name}.learning_rate ({training.config.learning_rate}) "
+                f"or set {name}.clip to norm or value"
+            )

@@ -1,0 +1,83 @@
+"""What a model family is to the rest of the tool: the Task, and how to load one by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from components.data.loaders import DataSpec, Split
+from components.params import Section, UserError
+
+
+class TrainingConfig(Section):
+    """What every family's section says about its training; loop.py reads these."""
+
+    data: str = Field(description="the name of a data set's section")
+    seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
+    epochs: int = Field(ge=1, description="an integer >= 1")
+    batch_size: int = Field(ge=1, description="an integer >= 1, examples over all workers together")
+    optimizer: Literal["adam", "sgd", "nadam"] = Field(description="adam | sgd | nadam")
+    learning_rate: float = Field(gt=0, description="a number > 0")
+    momentum: float = Field(ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
+    l1: float = Field(ge=0, description="a number >= 0, times the sum of |weights|, added to the loss")
+    l2: float = Field(ge=0, description="a number >= 0, times the sum of squared weights, added to the loss")
+    clip: Literal["none", "value", "norm"] = Field(description="none | value | norm")
+    clip_limit: float = Field(gt=0, description="a number > 0: largest gradient component, or largest norm")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="auto (bfloat16 on a GPU that has it, else float32) | float32 | bfloat16"
+    )
+    channels_last: bool = Field(description="true | false, memory order of images and convolutions")
+    patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
+    keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
+
+
+class Batch(NamedTuple):
+    """One batch. `inputs` and `targets` have one row per example, on the same device."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+    def to(self, device: torch.device, channels_last: bool = False) -> Batch:
+        images = channels_last and self.inputs.dim() == 4
+        order = torch.channels_last if images else torch.preserve_format
+        return Batch(self.inputs.to(device, memory_format=order), self.targets.to(device))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A family of models. Every callable is a plain function in the family's own file.
+
+    build:    (config, data spec) → untrained module. Raises UserError when the data does not fit the config.
+    batch:    (split, row numbers) → Batch on the CPU, read whole, with no per-example Python.
+    loss:     (module output, batch) → mean loss over the batch, a scalar.
+    metrics:  (module output, batch) → name → sum over the batch's rows; divided by the count later.
+    evaluate: (outputs over the test part, on the CPU, the test rows, split, empty folder) → test metrics;
+              writes plot data (CSV) and pictures (PNG) into the folder.
+    """
+
+    name: str
+    config: type[TrainingConfig]
+    build: Callable[[Any, DataSpec], nn.Module]
+    batch: Callable[[Split, np.ndarray], Batch]
+    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
+    metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
+    evaluate: Callable[[torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
+
+
+def load_task(name: str) -> Task:
+    """The task declared in components/models/<name>.py. Raises UserError if there is none."""
+    from components.params import section_types
+
+    tasks = [n for n, t in section_types().items() if t.__module__.startswith("components.models.")]
+    if name not in tasks:
+        raise UserError(f"no model is called {name!r}; there are: {', '.join(tasks)}")
+    task: Task = importlib.import_module(f"components.models.{name}").TASK
+    return task

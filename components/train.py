@@ -1,0 +1,103 @@
+"""The training stage: one model, on as many workers as the Ray cluster holds, stopped and continued at will.
+
+    python -m components.train cnn
+
+Workers come from the cluster, or from TRAINYARD_WORKERS; a cluster is joined by RAY_ADDRESS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from components import artifact, checkpoints, loop, params
+from components import task as tasks
+from components.data import loaders
+from components.distributed import TrainingError, fit_on_ray
+from components.loop import is_finished
+from components.process import end_with_parent
+from components.task import Task, TrainingConfig, load_task
+
+
+def run_key(task: Task, config: TrainingConfig, split: loaders.Split) -> str:
+    """The name of exactly this training: its config, data, code and torch version, and nothing else.
+
+    The number of workers is no part of it: a training may go on on a larger cluster.
+    """
+    own = {inspect.getmodule(function) for function in (task.build, task.batch, task.loss, task.metrics)}
+    modules = sorted({loop, tasks, loaders, *filter(None, own)}, key=lambda module: module.__name__)
+    code = [inspect.getsource(module) for module in modules]
+    parts = [task.name, config.model_dump_json(), split.fingerprint, torch.__version__, *code]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def train(task: Task, config: TrainingConfig, split: loaders.Split, runs: Path, target: Path) -> None:
+    """Train, or continue, and write the model into the folder `target`.
+
+    Checkpoints are kept under `runs`/<key>/; a killed training goes on from its last epoch, and a finished
+    one whose model was lost is not trained again. Raises UserError for what the user can mend.
+    """
+    task.build(config, split.spec)  # a model that does not fit its data should not wait for Ray
+    run = runs.resolve() / run_key(task, config, split)
+    run.mkdir(parents=True, exist_ok=True)
+    with _only_one(run.with_suffix(".lock"), task.name):
+        state, file = checkpoints.newest_state(run)
+        if state is None or not is_finished(config, state["history"], state["best"]):
+            if state is not None:
+                print(
+                    f"{task.name}: going on after epoch {len(state['history'])} of {config.epochs}",
+                    flush=True,
+                )
+            state = fit_on_ray(task, config, split, run, resume=file)
+            checkpoints.keep_finished(run, state)
+        else:
+            print(f"{task.name}: already trained; the model is taken from {file}", flush=True)
+        artifact.save(target, task, config, split.spec, state)
+    checkpoints.forget_finished(runs, but=run)
+
+
+@contextmanager
+def _only_one(file: Path, name: str) -> Iterator[None]:
+    """Hold the run's lock. One whose process died is free; a living one is waited for."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: another process trains exactly this; waiting for it", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.train", description="Train one model.")
+    parser.add_argument("task", help="a model's name, such as cnn")
+    name = parser.parse_args().task
+    settings = params.load()
+    task = load_task(name)
+    config = settings.sections[name]
+    assert isinstance(config, TrainingConfig)
+    end_with_parent()
+    split = loaders.open_split(Path(settings.paths.split) / config.data)
+    runs = Path(settings.paths.runs) / f"train@{name}"
+    try:
+        train(task, config, split, runs, Path(settings.paths.models) / name)
+    except TrainingError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: stopped; the same command goes on after the last finished epoch")
+
+
+if __name__ == "__main__":
+    params.run(main)
