@@ -1,0 +1,93 @@
+"""The report's charts, as SVG text: the same data, the same bytes, and no script to run."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+TRAINING, VALIDATION, INK, GRID = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
+SIZE = (5.4, 4.2)  # inches, for all, so that cards side by side are of one height
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: small, sharp and searchable
+    "svg.hashsalt": "trainyard",  # else the identifiers are random
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
+    "font.size": 10,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+}
+
+
+def curves(history: pd.DataFrame, measure: str, kept: int) -> str:
+    """A measure over the epochs, in training and in validation, with the epoch whose weights were kept."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axis = figure.subplots()
+        axis.plot(history["epoch"], history[measure], color=TRAINING, marker=".", label="training")
+        column = f"validation_{measure}"
+        axis.plot(history["epoch"], history[column], color=VALIDATION, marker=".", label="validation")
+        axis.axvline(kept, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
+        axis.set(xlabel="epoch", ylabel=measure)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend()
+        return _svg(figure)
+
+
+def confusion(table: pd.DataFrame, classes: list[str]) -> str:
+    """Counts of actual class (rows) by predicted class (columns); the colour is the share of the row."""
+    crossed = pd.crosstab(table["actual"], table["predicted"])
+    counts = crossed.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axis = figure.subplots()
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row in range(len(classes)):
+            for column in range(len(classes)):
+                if count := counts[row, column]:
+                    colour = "white" if shares[row, column] > 0.5 else INK
+                    axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
+        turned = max(map(len, classes)) > 3
+        axis.set_xticks(range(len(classes)), classes, rotation=60 if turned else 0, ha="right" if turned else "center")
+        axis.set_yticks(range(len(classes)), classes)
+        axis.set(xlabel="predicted", ylabel="actual")
+        return _svg(figure)
+
+
+def gradients(layers: pd.DataFrame) -> str:
+    """Each weight's gradient norm over the epochs on a logarithmic scale, from the first layer to the last."""
+    names = list(dict.fromkeys(layers["layer"]))
+    colours = matplotlib.colormaps["viridis"].resampled(max(2, len(names)))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axis = figure.subplots()
+        for number, name in enumerate(names):
+            own = layers[layers["layer"] == name]
+            positive = own["gradient"].replace(0.0, math.nan)
+            label = f"{number + 1}  {name.removesuffix('.weight')}"
+            axis.plot(own["epoch"], positive, color=colours(number), marker=".", label=label)
+        axis.set(xlabel="epoch", ylabel="gradient norm", yscale="log")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(fontsize=8, ncols=2, title="layer, first to last", title_fontsize=8)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an <svg> element that scales with the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
