@@ -1,0 +1,1 @@
+"""Everything that orchestrates; imports no component."""

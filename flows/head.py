@@ -1,0 +1,72 @@
+"""The Ray head that all stages of one flow run share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.stage import stop_tree
+
+STARTED = "Ray runtime started"
+START_SECONDS = 90
+
+
+@contextmanager
+def ray_head(repo: Path) -> Iterator[Mapping[str, str]]:
+    """Start a head for this block and yield the environment that joins it.
+
+    Where RAY_ADDRESS is set already, nothing is started and nothing need be added.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        yield {}
+        return
+    port = _free_port()
+    joined = {
+        "RAY_ADDRESS": f"127.0.0.1:{port}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    head = subprocess.Popen(
+        [sys.executable, "-m", "components.cluster", "--port", str(port)],
+        cwd=repo,
+        env={**os.environ, **joined, "PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        _wait_until_started(head)
+        yield joined
+    finally:
+        stop_tree(head.pid)
+
+
+def _wait_until_started(head: subprocess.Popen[str]) -> None:
+    """Read the head's output until it says so, and go on reading it, so that it never blocks."""
+    assert head.stdout is not None
+    said: list[str] = []
+    started = threading.Event()
+
+    def read(lines: Iterator[str]) -> None:
+        for line in lines:
+            if STARTED in line:
+                started.set()
+            said.append(line)
+        started.set()  # it ended
+
+    threading.Thread(target=read, args=(iter(head.stdout),), daemon=True).start()
+    if not started.wait(START_SECONDS) or not any(STARTED in line for line in said):
+        raise RuntimeError(f"Ray's head did not start:\n{''.join(said[-10:])}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

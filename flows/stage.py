@@ -1,0 +1,98 @@
+"""One stage, run by DVC in a process of its own, its output handed on line by line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from flows.graph import DVC
+
+Outcome = Literal["ran", "unchanged", "cached"]
+SKIPPED = "didn't change, skipping"
+RESTORED = "is cached - skipping run"
+KILL_AFTER_SECONDS = 10
+
+
+class StageError(RuntimeError):
+    """A stage's command failed; the text is its last lines."""
+
+
+def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
+    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails.
+
+    Its processes stay in this one's group, so that a signal to the group reaches them all, and they are
+    stopped when this call ends for any reason.
+    """
+    # --wait-for-lock: else DVC gives up after 3 s if another stage is being saved, and a training is lost.
+    command = [sys.executable, "-m", "flows.child", *DVC, "--wait-for-lock", "repro", "--single-item", stage]
+    process = subprocess.Popen(
+        command,
+        cwd=repo,
+        env=_environment(environment),
+        text=True,
+        bufsize=1,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    outcome: Outcome = "ran"
+    last: list[str] = []
+    try:
+        for line in map(str.rstrip, process.stdout):
+            if SKIPPED in line:
+                outcome = "unchanged"
+            elif RESTORED in line:
+                outcome = "cached"
+            if line and not _is_dvc_chatter(line):
+                log(line)
+                last = [*last, line][-8:]
+        code = process.wait()
+    finally:
+        stop_tree(process.pid)
+    if code:
+        raise StageError("\n".join(last) or f"dvc ended with {code}")
+    return outcome
+
+
+def stop_tree(pid: int) -> None:
+    """Ask a process and all its descendants to end, and kill what has not after 10 s."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.terminate()
+        _, alive = psutil.wait_procs(family, timeout=KILL_AFTER_SECONDS)
+        for member in alive:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Unbuffered output, and this Python first on the path: dvc.yaml says just `python`."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PATH": path, **extra}
+
+
+def _is_dvc_chatter(line: str) -> bool:
+    return line.startswith(
+        (
+            "Updating lock file",
+            "Use `dvc push`",
+            "To track the changes",
+            "To enable auto",
+            "\tgit add",
+            "\tdvc config",
+            "Data and pipelines are up to date",
+            "Running stage",
+            "Stage '",
+            "> ",
+        )
+    )
