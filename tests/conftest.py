@@ -1,0 +1,114 @@
+"""What the tests share: a small real split, the committed config with changes, and whole copies of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from components import params
+from components.data.dataset import SplitConfig
+from components.data.loaders import Split, open_split, save_split
+from components.data.split import split_rows
+from components.datasets import mnist
+from components.models import cnn
+
+REPO = Path(__file__).resolve().parent.parent
+MIRROR = REPO.parent / "shared" / "mirror"
+CPU = torch.device("cpu")
+needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror of public data sets")
+
+Config = Callable[..., cnn.Config]
+
+
+@pytest.fixture(scope="session")
+def made_split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """800 + 200 + 200 made digits."""
+    raw, folder = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("split")
+    mnist.make(raw)
+    (raw / "source.json").write_text('{"source": "made"}')
+    examples = mnist.read(raw)
+    config = SplitConfig(method="stratified", validation=0.2, test=0.2, seed=0)
+    rows = split_rows(examples.targets, examples.test_from, config, where="mnist.split")
+    save_split(folder, {"inputs": examples.inputs, "targets": examples.targets}, rows, examples.classes)
+    return open_split(folder)
+
+
+@pytest.fixture(scope="session")
+def committed() -> params.Params:
+    return params.load(REPO / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def config(committed: params.Params) -> Config:
+    """The committed cnn section, with changes checked as params.yaml's are."""
+    section = committed.sections["cnn"].model_dump()
+    return lambda **changes: cnn.Config.model_validate({**section, **changes}, strict=False)
+
+
+class Project:
+    """A copy of the project in a folder of its own, as a user has it after `git clone`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        files = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=REPO,
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout.splitlines()
+        for name in files:
+            if (REPO / name).is_file() and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(REPO / name, folder / name)
+        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_", "PREFECT_"))}
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment["PYTHONUNBUFFERED"] = "1"
+
+    def change(self, **changes: Any) -> None:
+        """Set values of params.yaml: change(mnist__source="made") sets mnist.source."""
+        yaml = YAML()
+        file = self.folder / "params.yaml"
+        values = yaml.load(file.read_text())
+        for path, value in changes.items():
+            *sections, key = path.split("__")
+            section = values
+            for name in sections:
+                section = section[name]
+            section[key] = value
+        with file.open("w") as opened:
+            yaml.dump(values, opened)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start `python -m …` with both outputs in one pipe."""
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*command, **environment)
+        output, _ = process.communicate(timeout=500)
+        return subprocess.CompletedProcess(command, process.returncode, output, "")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy that trains on made data, so that it needs no network."""
+    copied = Project(tmp_path / "project")
+    copied.change(mnist__source="made", cnn__epochs=3)
+    return copied

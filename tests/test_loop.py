@@ -1,0 +1,142 @@
+"""The training loop: it learns, repeats itself bit for bit, resumes, regularises and clips."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from components import loop
+from components.data.loaders import Split
+from components.layers import LayerStatistics
+from components.loop import State, Training, clip_gradients, fit, penalty
+from components.models.cnn import TASK
+from components.params import UserError
+from tests.conftest import CPU, Config
+
+
+def trained(config: Any, split: Split, resume: State | None = None) -> tuple[Training, list[State]]:
+    """A finished training and a copy of the state after each epoch, as a checkpoint holds it."""
+    states: list[State] = []
+    training = fit(TASK, config, split, CPU, lambda _, state: states.append(copy.deepcopy(state or {})), resume)
+    return training, states
+
+
+def same_weights(one: Training, other: Training) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_it_learns(config: Config, made_split: Split) -> None:
+    history = trained(config(epochs=5, batch_size=32, filters=[8], learning_rate=0.003), made_split)[0].history
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4, 5]
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert history[-1]["validation_accuracy"] > 0.6  # chance is 0.1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Config, made_split: Split) -> None:
+    one, again, other = (trained(config(epochs=1, seed=seed), made_split)[0] for seed in (1, 1, 2))
+    assert same_weights(one, again)
+    assert not same_weights(one, other)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam"])
+def test_resuming_gives_the_weights_of_never_having_stopped(config: Config, made_split: Split, optimizer: str) -> None:
+    settings = config(epochs=4, optimizer=optimizer, batch_norm=True, dropout=0.5)
+    straight, states = trained(settings, made_split)
+    for epoch in (1, 3):
+        resumed, _ = trained(settings, made_split, resume=states[epoch - 1])
+        assert same_weights(straight, resumed)
+        assert resumed.history == straight.history
+
+
+def test_a_finished_state_is_not_trained_on(config: Config, made_split: Split) -> None:
+    _, states = trained(config(epochs=2), made_split)
+    _, more = trained(config(epochs=2), made_split, resume=states[-1])
+    assert more == []
+
+
+def test_it_stops_after_patience_epochs_without_a_lower_validation_loss(config: Config, made_split: Split) -> None:
+    # A learning rate that is far too high: the first epochs are the best.
+    history = trained(config(epochs=30, patience=2, learning_rate=0.2), made_split)[0].history
+    losses = [epoch["validation_loss"] for epoch in history]
+    best = losses.index(min(losses))
+    assert len(history) == best + 1 + 2 < 30
+
+
+def test_the_best_epochs_weights_are_in_the_state(config: Config, made_split: Split) -> None:
+    training, states = trained(config(epochs=6, learning_rate=0.05, batch_size=16), made_split)
+    losses = [epoch["validation_loss"] for epoch in training.history]
+    best = losses.index(min(losses))
+    assert training.best is not None
+    assert training.best["epoch"] == best + 1
+    kept = training.best["model"].items()
+    assert all(torch.equal(weight, states[best]["model"][name]) for name, weight in kept)
+
+
+def test_a_loss_that_is_no_number_says_what_to_change(config: Config, made_split: Split) -> None:
+    with pytest.raises(UserError, match=r"lower cnn\.learning_rate.*or set cnn\.clip"):
+        trained(config(epochs=3, optimizer="sgd", learning_rate=1e30), made_split)
+
+
+def test_l1_and_l2_are_sums_over_weights_and_not_biases() -> None:
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[3.0, -4.0]]))
+        model.bias.fill_(100.0)
+    assert penalty(model, l1=1.0, l2=0.0).item() == pytest.approx(7.0)
+    assert penalty(model, l1=0.0, l2=1.0).item() == pytest.approx(25.0)
+    assert penalty(model, l1=0.1, l2=0.01).item() == pytest.approx(0.95)
+
+
+def test_l1_takes_more_weights_near_zero_than_none(config: Config, made_split: Split) -> None:
+    def small(training: Training) -> float:
+        weights = torch.cat([p.flatten() for p in training.model.parameters() if p.dim() > 1])
+        return (weights.abs() < 1e-3).float().mean().item()
+
+    plain, sparse = (trained(config(epochs=5, l1=l1), made_split)[0] for l1 in (0.0, 0.01))
+    assert small(sparse) > 5 * small(plain)
+
+
+def test_clipping_by_value_bounds_each_component_and_by_norm_the_whole(config: Config) -> None:
+    def clipped(**changes: Any) -> torch.Tensor:
+        model = nn.Linear(4, 1, bias=False)
+        model.weight.grad = torch.tensor([[3.0, -4.0, 0.5, 0.0]])
+        clip_gradients(model, config(**changes))
+        return model.weight.grad.flatten()
+
+    assert clipped(clip="value", clip_limit=1.0).tolist() == [1.0, -1.0, 0.5, 0.0]
+    assert clipped(clip="norm", clip_limit=1.0).norm().item() == pytest.approx(1.0, rel=1e-4)
+    assert clipped(clip="none").tolist() == [3.0, -4.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}], ids=str)
+def test_bfloat16_and_channels_last_train_to_about_the_same_loss(
+    config: Config, made_split: Split, changes: dict[str, Any]
+) -> None:
+    plain, other = (trained(config(epochs=3, dropout=0.0, **c), made_split)[0] for c in ({}, changes))
+    assert other.history[-1]["loss"] == pytest.approx(plain.history[-1]["loss"], rel=0.05)
+    assert all(p.dtype == torch.float32 for p in other.model.parameters())
+
+
+def test_validation_counts_every_example_once_whatever_the_batch(config: Config, made_split: Split) -> None:
+    training, _ = trained(config(epochs=1), made_split)
+    whole = loop.validate(training, "validation")
+    training.config = config(batch_size=7)
+    assert loop.validate(training, "validation") == pytest.approx(whole, rel=1e-5)
+
+
+def test_layer_statistics_measure_gradient_and_relative_update() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[3.0, 4.0]]))
+    statistics = LayerStatistics(model, steps=1)
+    model.weight.grad = torch.tensor([[0.6, 0.8]])
+    statistics.before_step()
+    torch.optim.SGD(model.parameters(), lr=0.5).step()
+    statistics.after_step()
+    assert statistics.layers()["weight"] == pytest.approx({"gradient": 1.0, "update": 0.5 / 5})
+    assert statistics.total() == pytest.approx(1.0)

@@ -1,0 +1,133 @@
+"""params.yaml: what is right is frozen and typed; what is wrong is one message that names every fault."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from components import params
+from components.params import ParamsError
+from tests.conftest import REPO, Project
+
+COMMITTED = (REPO / "params.yaml").read_text()
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    def replace(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return replace
+
+
+def without_section(name: str) -> Callable[[str], str]:
+    return lambda text: text[: text.index(f"\n{name}:")] + "\n"
+
+
+WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
+    "a typo": (replaced("  dropout:", "  droput:"), ["cnn.droput: unknown key", "did you mean cnn.dropout?"]),
+    "a nested typo": (replaced("    method:", "    methd:"), ["did you mean mnist.split.method?"]),
+    "a wrong type": (replaced("epochs: 10", "epochs: ten"), ["cnn.epochs: 'ten'", "an integer >= 1"]),
+    "a number as text": (replaced("epochs: 10", 'epochs: "10"'), ["cnn.epochs: '10'"]),
+    "a truth value for a number": (replaced("epochs: 10", "epochs: yes please"), ["cnn.epochs"]),
+    "out of range": (replaced("dropout: 0.25", "dropout: 1.5"), ["cnn.dropout: 1.5", "a number in [0, 1)"]),
+    "an unknown choice": (replaced("optimizer: adam ", "optimizer: adamw "), ["cnn.optimizer: 'adamw'", "nadam"]),
+    "a list with a bad width": (replaced("filters: [4, 1]", "filters: [4, 0]"), ["cnn.filters.1: 0"]),
+    "not a number": (replaced("l2: 0.0", "l2: .nan"), ["cnn.l2"]),
+    "a missing key": (replaced("  dropout: 0.25\n", ""), ["cnn.dropout: missing"]),
+    "a missing section": (without_section("cnn"), ["cnn: missing section", "dropout"]),
+    "an unknown section": (lambda text: text + "cnnn:\n  x: 1\n", ["cnnn: unknown section; did you mean cnn?"]),
+    "a section that is a number": (lambda t: without_section("cnn")(t) + "cnn: 3\n", ["cnn: expected a section"]),
+    "an unknown data set": (replaced("data: mnist", "data: mnits"), ["cnn.data: 'mnits'", "did you mean mnist?"]),
+    "two faults at once": (
+        lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:"),
+        ["cnn.dropout: 2", "cnn.epoch: unknown key", "cnn.epochs: missing", "3 faults"],
+    ),
+    "not YAML": (lambda text: text + "\n  : : {[\n", ["not YAML", "line"]),
+    "a key twice": (replaced("  epochs: 10", "  epochs: 10\n  epochs: 20"), ["not YAML", "epochs"]),
+    "a list": (lambda _: "- 1\n- 2\n", ["expected sections", "list"]),
+    "an empty file": (lambda _: "", ["the file is empty"]),
+    "not text": (lambda _: "\udcff\udcfe", ["cannot be read"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_is_one_message_and_exit_2(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, said = WRONG[name]
+    (tmp_path / "params.yaml").write_bytes(change(COMMITTED).encode("utf-8", "surrogateescape"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["params"])
+
+    with pytest.raises(SystemExit) as ended:
+        params.run(params.main)
+
+    output = capsys.readouterr()
+    assert ended.value.code == 2
+    assert output.out == ""
+    assert "nothing was started" in output.err
+    assert "Traceback" not in output.err
+    for part in said:
+        assert part in output.err
+    assert list(tmp_path.iterdir()) == [tmp_path / "params.yaml"]
+
+
+def test_every_fault_is_named_with_its_path_value_and_what_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(COMMITTED.replace("momentum: 0.9", "momentum: -1").replace("seed: 42", "seed: -5"))
+    with pytest.raises(ParamsError) as raised:
+        params.load(file)
+    lines = str(raised.value).splitlines()
+    assert lines[0] == f"{file}: 3 faults; nothing was started."
+    assert any("cnn.momentum: -1 is not allowed" in line and "[0, 1)" in line for line in lines)
+    assert sum("seed: -5 is not allowed" in line for line in lines) == 2
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match="top folder"):
+        params.load()
+
+
+def test_the_committed_file_is_right_and_frozen(committed: params.Params) -> None:
+    with pytest.raises(ValidationError):
+        committed.sections["cnn"].dropout = 0.5  # type: ignore[attr-defined]
+
+
+def test_an_exponent_without_a_point_is_a_number_as_dvc_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(COMMITTED.replace("learning_rate: 0.001", "learning_rate: 1e-3"))
+    assert params.load(file).sections["cnn"].learning_rate == 1e-3  # type: ignore[attr-defined]
+
+
+def test_the_check_prints_the_resolved_values(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPO)
+    monkeypatch.setattr(sys, "argv", ["params"])
+    with pytest.raises(SystemExit) as ended:
+        params.run(params.main)
+    assert ended.value.code == 0
+    assert "dropout: 0.25" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["components.params", "components.train cnn", "components.data.download mnist", "flows.pipeline"]
+)
+def test_every_command_refuses_a_wrong_file_before_it_starts_anything(project: Project, command: str) -> None:
+    shutil.rmtree(project.folder / "data", ignore_errors=True)
+    project.change(cnn__dropout=1.5, cnn__clip="hard")
+    done = project.run(*command.split())
+    assert done.returncode == 2
+    assert "cnn.dropout: 1.5" in done.stdout
+    assert "cnn.clip: 'hard'" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project.folder / "data").exists()
+    assert not (project.folder / ".runs").exists()
