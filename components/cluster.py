@@ -79,10 +79,14 @@ def connect() -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if not address:
             raise
-        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address}: {error}") from None
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"RAY_ADDRESS: no joining the Ray cluster at {address}: {reason}\nUnset RAY_ADDRESS to train on this "
+            "machine alone; a cluster with tokens needs RAY_AUTH_TOKEN, one without RAY_AUTH_MODE=disabled."
+        ) from None
 
 
 def placement() -> Placement:

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -59,6 +61,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.started: list[subprocess.Popen[str]] = []
         files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=REPO,
@@ -91,7 +94,7 @@ class Project:
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start `python -m …` with both outputs in one pipe."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=self.folder,
             env={**self.environment, **environment},
@@ -99,6 +102,20 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what a failed test left running, with its descendants."""
+        for process in self.started:
+            if process.poll() is None:
+                family = psutil.Process(process.pid).children(recursive=True)
+                for member in family:
+                    with suppress(psutil.NoSuchProcess):
+                        member.kill()
+                process.kill()
+            process.communicate()
+        self.started.clear()
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*command, **environment)
@@ -107,8 +124,9 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Iterator[Project]:
     """A fresh copy that trains on made data, so that it needs no network."""
     copied = Project(tmp_path / "project")
     copied.change(mnist__source="made", cnn__epochs=3)
-    return copied
+    yield copied
+    copied.end()

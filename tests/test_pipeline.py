@@ -1,0 +1,110 @@
+"""The whole chain, Prefect to DVC to Ray: it runs, is quiet when nothing changed, and names what failed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+
+pytestmark = pytest.mark.slow
+
+STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
+    """A project whose whole pipeline has run once, and what that printed."""
+    project = Project(tmp_path_factory.mktemp("ran") / "project")
+    project.change(mnist__source="made", cnn__epochs=2)
+    done = project.run("flows.pipeline")
+    assert done.returncode == 0, done.stdout
+    yield project, done.stdout
+    project.end()
+
+
+def outcomes(printed: str) -> dict[str, str]:
+    """Stage → what the closing table says of it."""
+    rows = re.findall(r"^(\S+) +(ran|unchanged|cached) +[\d.]+ s$", printed, re.MULTILINE)
+    return dict(rows)
+
+
+def test_everything_runs_and_the_last_line_is_the_reports_path(ran: tuple[Project, str]) -> None:
+    project, printed = ran
+    assert outcomes(printed) == dict.fromkeys(STAGES, "ran")
+    assert re.search(r"cnn  epoch 1/2  loss .* examples/s  .* left", printed)
+    page = re.search(r"^Report: (.+)$", printed, re.MULTILINE)
+    assert page
+    assert Path(page[1]) == project.folder / "data/report/index.html"
+    assert "<svg" in Path(page[1]).read_text()
+
+
+def test_a_second_run_trains_nothing_says_so_and_is_quick(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    started = time.monotonic()
+    done = project.run("flows.pipeline")
+    assert time.monotonic() - started < 60
+    assert outcomes(done.stdout) == dict.fromkeys(STAGES, "unchanged")
+    assert "nothing was trained" in done.stdout
+    assert "epoch" not in done.stdout
+
+
+def test_dvc_alone_finds_nothing_to_do_after_the_flow(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    done = project.run("dvc", "repro")
+    assert "Data and pipelines are up to date" in done.stdout
+
+
+def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
+    (found,) = metrics[""]["data"].values()
+    assert 0 <= found["data"]["accuracy"] <= 1
+    done = project.run("dvc", "plots", "show", "--out", "shown")
+    assert done.returncode == 0, done.stdout
+    page = (project.folder / "shown/index.html").read_text()
+    assert page.count("vega") > 0
+    assert "mistakes.png" in page
+
+
+def test_a_new_dropout_reruns_training_evaluation_and_report_and_going_back_is_cached(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    before = (project.folder / "data/models/cnn/model.safetensors").read_bytes()
+    project.change(cnn__dropout=0.4)
+    done = project.run("flows.pipeline")
+    after = ("ran", "ran", "ran")
+    assert outcomes(done.stdout) == dict(zip(STAGES, ("unchanged", "unchanged", *after), strict=True))
+
+    project.change(cnn__dropout=0.25)
+    back = project.run("flows.pipeline")
+    assert outcomes(back.stdout)["train@cnn"] == "cached"
+    assert "epoch" not in back.stdout
+    assert (project.folder / "data/models/cnn/model.safetensors").read_bytes() == before
+
+
+def test_a_target_runs_only_what_it_needs(project: Project) -> None:
+    done = project.run("flows.pipeline", "split")
+    assert done.returncode == 0, done.stdout
+    assert outcomes(done.stdout) == {"download@mnist": "ran", "split@mnist": "ran"}
+
+
+def test_an_unknown_target_is_refused(project: Project) -> None:
+    done = project.run("flows.pipeline", "trian")
+    assert done.returncode != 0
+    assert "no stage is called 'trian'" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_stage_that_fails_is_named_with_its_own_message_and_nothing_follows_it(project: Project) -> None:
+    project.change(mnist__source=str(project.folder / "nowhere"))
+    done = project.run("flows.pipeline")
+    assert done.returncode == 1
+    assert "download@mnist failed" in done.stdout
+    assert "mnist.source" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project.folder / "data/raw/mnist").exists()

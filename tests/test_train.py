@@ -1,0 +1,215 @@
+"""Training under Ray: any number of workers is the same training, and no kill loses or changes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from components.cluster import free_port
+from tests.conftest import Project
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 8
+TRAIN = ("components.train", "cnn")
+DVC_TRAIN = ("dvc", "repro", "--single-item", "--force", "train@cnn")  # forced: no result from its cache
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with its data split, whose epochs take about half a second."""
+    project = Project(tmp_path_factory.mktemp("prepared") / "project")
+    project.change(mnist__source="made", cnn__epochs=EPOCHS, cnn__batch_size=4)
+    assert project.run("dvc", "repro", "split@mnist").returncode == 0
+    return project
+
+
+@pytest.fixture
+def untrained(prepared: Project) -> Iterator[Project]:
+    """The prepared project with no trace of a training."""
+    for folder in (".runs", "data/models"):
+        shutil.rmtree(prepared.folder / folder, ignore_errors=True)
+    yield prepared
+    prepared.end()
+
+
+def weights(project: Project) -> bytes:
+    return (project.folder / "data/models/cnn/model.safetensors").read_bytes()
+
+
+def history(project: Project) -> pd.DataFrame:
+    return pd.read_csv(project.folder / "data/models/cnn/history.csv")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(prepared: Project) -> bytes:
+    """The weights of a training that nothing disturbed."""
+    shutil.rmtree(prepared.folder / ".runs", ignore_errors=True)
+    done = prepared.run(*TRAIN)
+    assert done.returncode == 0, done.stdout
+    assert len(re.findall(r"epoch +\d+/8", done.stdout)) == EPOCHS
+    assert len(history(prepared)) == EPOCHS
+    return weights(prepared)
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
+    pytest.fail(f"{text!r} was never printed")
+
+
+def ray_worker(process: subprocess.Popen[str]) -> psutil.Process:
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if any("ray::" in part and "TrainWorker" in part for part in child.cmdline()):
+            return child
+    raise AssertionError([child.cmdline()[:1] for child in psutil.Process(process.pid).children(recursive=True)])
+
+
+def trainer(process: subprocess.Popen[str]) -> psutil.Process:
+    return next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.cmdline()[1:3] == ["-m", "components.train"]
+    )
+
+
+def itself(process: subprocess.Popen[str]) -> psutil.Process:
+    return psutil.Process(process.pid)
+
+
+def killed_at_a_random_epoch(
+    project: Project, command: tuple[str, ...], victim: Callable[[subprocess.Popen[str]], psutil.Process]
+) -> tuple[int, str]:
+    """Start the command, SIGKILL one of its processes after a random epoch; its exit code and the rest it said."""
+    epoch = random.randint(2, EPOCHS - 3)
+    process = project.start(*command)
+    said = "".join(lines_until(process, f"epoch {epoch}/{EPOCHS}"))
+    time.sleep(random.uniform(0, 0.5))
+    os.kill(victim(process).pid, signal.SIGKILL)
+    rest, _ = process.communicate(timeout=200)
+    return process.returncode, said + rest
+
+
+def test_a_killed_worker_is_replaced_and_changes_nothing(uninterrupted: bytes, untrained: Project) -> None:
+    code, said = killed_at_a_random_epoch(untrained, TRAIN, ray_worker)
+    assert code == 0, said
+    assert "back to the last epoch's checkpoint" in said
+    assert weights(untrained) == uninterrupted
+    assert len(history(untrained)) == EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("command", "victim"),
+    [(TRAIN, itself), (DVC_TRAIN, trainer), (DVC_TRAIN, itself)],
+    ids=["driver", "driver under dvc", "dvc"],
+)
+def test_after_a_kill_the_same_command_ends_with_the_same_weights(
+    uninterrupted: bytes,
+    untrained: Project,
+    command: tuple[str, ...],
+    victim: Callable[[subprocess.Popen[str]], psutil.Process],
+) -> None:
+    code, said = killed_at_a_random_epoch(untrained, command, victim)
+    assert code != 0, said
+    assert not (untrained.folder / "data/models/cnn").exists()
+
+    again = untrained.run(*command)
+    assert again.returncode == 0, again.stdout
+    assert "going on after epoch" in again.stdout
+    assert weights(untrained) == uninterrupted
+    assert len(history(untrained)) == EPOCHS
+
+
+def test_sigterm_stops_every_process_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
+    process = untrained.start(*TRAIN)
+    list(lines_until(process, f"epoch 2/{EPOCHS}"))
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert "going on after epoch" in untrained.run(*TRAIN).stdout
+    assert weights(untrained) == uninterrupted
+
+
+def test_two_workers_average_gradients_as_one_worker_has_them(untrained: Project) -> None:
+    kept = (untrained.folder / "params.yaml").read_text()
+    # 800 examples in batches of 48 end with a short batch, and 3 workers would share none evenly.
+    untrained.change(cnn__dropout=0.0, cnn__epochs=1, cnn__batch_size=48)
+    found = {}
+    for workers in ("1", "2"):
+        shutil.rmtree(untrained.folder / ".runs", ignore_errors=True)
+        done = untrained.run(*TRAIN, TRAINYARD_WORKERS=workers)
+        assert f"training on {workers} worker" in done.stdout, done.stdout
+        found[workers] = history(untrained).iloc[0]
+    (untrained.folder / "params.yaml").write_text(kept)
+    for measure in ("loss", "validation_loss", "gradient_norm"):
+        assert found["2"][measure] == pytest.approx(found["1"][measure], rel=1e-4), measure
+
+
+def test_a_cluster_too_small_fails_in_seconds(untrained: Project) -> None:
+    started = time.monotonic()
+    done = untrained.run(*TRAIN, TRAINYARD_WORKERS="64")
+    assert time.monotonic() - started < 40
+    assert done.returncode == 2
+    assert "64 workers with one CPU core each were asked for, but the Ray cluster has" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_an_address_where_no_cluster_is_says_so(untrained: Project) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = untrained.run(*TRAIN, RAY_ADDRESS=address, RAY_AUTH_TOKEN="0" * 64)
+    assert done.returncode == 2
+    assert f"no joining the Ray cluster at {address}" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_fault_of_the_users_in_a_worker_is_one_message_and_not_tried_again(untrained: Project) -> None:
+    kept = (untrained.folder / "params.yaml").read_text()
+    untrained.change(cnn__optimizer="sgd", cnn__learning_rate=1e30)
+    done = untrained.run(*TRAIN)
+    (untrained.folder / "params.yaml").write_text(kept)
+    assert done.returncode == 2
+    assert "lower cnn.learning_rate" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "lost worker" not in done.stdout
+
+
+def test_a_second_trainer_waits_for_the_first_and_takes_its_model(uninterrupted: bytes, untrained: Project) -> None:
+    first = untrained.start(*TRAIN)
+    list(lines_until(first, f"epoch 1/{EPOCHS}"))
+    second = untrained.start(*TRAIN)
+    said, _ = second.communicate(timeout=200)
+    first.communicate(timeout=10)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "another process trains exactly this; waiting for it" in said
+    assert "already trained" in said
+    assert weights(untrained) == uninterrupted
+
+
+def test_a_checkpoint_that_was_half_written_is_passed_over(uninterrupted: bytes, untrained: Project) -> None:
+    process = untrained.start(*TRAIN)
+    list(lines_until(process, f"epoch 3/{EPOCHS}"))
+    process.kill()
+    process.communicate(timeout=60)
+    (whole,) = list(untrained.folder.glob(".runs/train@cnn/*/attempts/*/checkpoint_*/state.pt"))[:1]
+    broken: Path = whole.parent.with_name("checkpoint_9999-99-99_99-99-99.999999") / whole.name
+    broken.parent.mkdir()
+    broken.write_bytes(whole.read_bytes()[:5000])
+    assert untrained.run(*TRAIN).returncode == 0
+    assert weights(untrained) == uninterrupted
