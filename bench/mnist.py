@@ -65,8 +65,12 @@ def main() -> None:
             for seed in range(arguments.seeds):
                 started = time.monotonic()
                 found.append(bench.accuracy(seed, workers))
-                print(f"{workers} workers, seed {seed}: {found[-1]:.4f}, {time.monotonic() - started:.0f} s", flush=True)
-            print(f"{workers} workers: test accuracy {statistics.median(found):.4f}, median of {len(found)}", flush=True)
+                print(
+                    f"{workers} workers, seed {seed}: {found[-1]:.4f}, {time.monotonic() - started:.0f} s", flush=True
+                )
+            print(
+                f"{workers} workers: test accuracy {statistics.median(found):.4f}, median of {len(found)}", flush=True
+            )
 
 
 if __name__ == "__main__":

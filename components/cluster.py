@@ -33,6 +33,7 @@ OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, 
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a head takes 30 s to stop
 }
+PROBE_SECONDS = 10
 LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
 
@@ -70,6 +71,8 @@ def connect() -> None:
     apply_settings(own_cluster=not address or address.startswith(LOOPBACK))
     if not address:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    else:
+        _probe(address)
     import ray  # after the settings, which it reads when imported
 
     try:
@@ -83,10 +86,24 @@ def connect() -> None:
         if not address:
             raise
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"RAY_ADDRESS: no joining the Ray cluster at {address}: {reason}\nUnset RAY_ADDRESS to train on this "
-            "machine alone; a cluster with tokens needs RAY_AUTH_TOKEN, one without RAY_AUTH_MODE=disabled."
-        ) from None
+        raise _cannot_join(address, reason) from None
+
+
+def _probe(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself would go on asking there for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
+        except OSError as error:
+            raise _cannot_join(address, error.strerror or str(error)) from None
+
+
+def _cannot_join(address: str, reason: str) -> UserError:
+    return UserError(
+        f"RAY_ADDRESS: no joining the Ray cluster at {address}: {reason}\nUnset RAY_ADDRESS to train on this "
+        "machine alone; a cluster with tokens needs RAY_AUTH_TOKEN, one without RAY_AUTH_MODE=disabled."
+    )
 
 
 def placement() -> Placement:
