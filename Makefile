@@ -26,7 +26,7 @@ bench: $(INSTALLED)
 
 # New pins from pyproject.toml's ranges, with hashes and without addresses.
 lock: $(INSTALLED)
-	@$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --generate-hashes --no-strip-extras \
 		--python-version 3.11 --extra dev --output-file requirements.txt pyproject.toml
 
 # pip compiles to bytecode as it installs: Ray starts five processes a training, and each imports torch.
