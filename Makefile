@@ -26,12 +26,13 @@ bench: $(INSTALLED)
 
 # New pins from pyproject.toml's ranges, with hashes and without addresses.
 lock: $(INSTALLED)
-	@$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --generate-hashes --no-strip-extras \
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --generate-hashes \
 		--python-version 3.11 --extra dev --output-file requirements.txt pyproject.toml
 
+# --no-deps: the pins are the whole environment, and pip in hash mode stumbles over extras.
 # pip compiles to bytecode as it installs: Ray starts five processes a training, and each imports torch.
 $(INSTALLED): requirements.txt
 	@echo "Installing into .venv (a few minutes, once)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.txt
 	@touch $@
