@@ -81,7 +81,7 @@ def gradients(layers: pd.DataFrame) -> str:
             axis.plot(own["epoch"], positive, color=colours(number), marker=".", label=label)
         axis.set(xlabel="epoch", ylabel="gradient norm", yscale="log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(fontsize=8, ncols=2, title="layer, first to last", title_fontsize=8)
+        figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="layer, first to last", title_fontsize=8)
         return _svg(figure)
 
 

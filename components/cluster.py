@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.params import UserError
-from components.process import end_with_parent
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
 SETTINGS = {
@@ -166,7 +165,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="the port that stages join it by")
     port = parser.parse_args().port
     apply_settings(own_cluster=True)
-    end_with_parent()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     # Ports of its own for what nothing here uses, so that two pipelines can run on one machine.
     command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]

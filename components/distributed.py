@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -51,7 +54,7 @@ def fit_on_ray(task: Task, config: TrainingConfig, split: Split, run: Path, resu
         )
         print(f"{task.name}: training on {place}", flush=True)
         with ProgressPrinter(task.name, progress, config.epochs):
-            result = _trainer(job, place, attempt, progress).fit()
+            result = _interruptible(_trainer(job, place, attempt, progress).fit)
     except TrainingFailedError as error:
         logs = Path(gettempdir(), "ray", ray.get_runtime_context().get_session_name(), "logs")
         raise TrainingError(f"{task.name}: the training failed: {str(error).strip()}\nRay's logs: {logs}") from None
@@ -61,6 +64,20 @@ def fit_on_ray(task: Task, config: TrainingConfig, split: Split, run: Path, resu
         raise UserError(str(result.return_value))
     assert result.checkpoint is not None, "an epoch was reported, so there is a checkpoint"
     return checkpoints.load_state(Path(result.checkpoint.path) / checkpoints.STATE_FILE)
+
+
+def _interruptible(fit: Callable[[], Any]) -> Any:
+    """Call `fit` off the main thread, where Ray would take Ctrl-C over and spend many seconds on it."""
+    done: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(fit())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result()
 
 
 def _trainer(job: Any, place: Placement, attempt: Path, progress: Path) -> Any:

@@ -229,4 +229,4 @@ def main() -> None:
 if __name__ == "__main__":
     from components import params as this  # so that classes are the ones that models/ import
 
-    run(this.main)
+    this.run(this.main)

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 import signal
-import sys
+import threading
+import time
+
+import psutil
+
+POLL_SECONDS = 0.5
 
 
 def end_with_parent() -> None:
-    """Have Linux send this process SIGTERM when its parent dies, so that nothing is left running behind it.
+    """Send this process SIGTERM once the one that started it is dead, so that nothing is left running behind it.
 
-    Elsewhere this does nothing: a second process for the same training waits for the first one's lock.
+    In a DVC stage that is DVC itself, behind whichever shell it puts between. A parent that dies before this is
+    called is not noticed.
     """
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    starters = _starters()
+
+    def watch() -> None:
+        while _starters() == starters:
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _starters() -> list[int]:
+    """The parent's id, and those above it as far as DVC: the nearest without the DVC_STAGE that DVC sets."""
+    found: list[int] = []
+    try:
+        for process in psutil.Process().parents():
+            found.append(process.pid)
+            if "DVC_STAGE" not in process.environ():
+                break
+    except psutil.Error:
+        pass  # a process that just died or that is another user's is where the line ends
+    return found

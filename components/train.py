@@ -27,6 +27,8 @@ from components.loop import is_finished
 from components.process import end_with_parent
 from components.task import Task, TrainingConfig, load_task
 
+INTERRUPTED = 130  # as shells have it for Ctrl-C
+
 
 def run_key(task: Task, config: TrainingConfig, split: loaders.Split) -> str:
     """The name of exactly this training: its config, data, code and torch version, and nothing else.
@@ -96,7 +98,8 @@ def main() -> None:
     except TrainingError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{name}: stopped; the same command goes on after the last finished epoch")
+        print(f"{name}: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ python -m flows.pipeline evaluate@cnn    that stage and what it needs
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -110,7 +111,9 @@ def main() -> None:
     try:
         state: State[Any] = pipeline(targets or None, return_state=True)
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on where it was")
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
+    logging.getLogger("prefect").setLevel(logging.WARNING)  # else its server's end has the last word
     if not state.is_completed():
         sys.exit(f"error: {state.message}")
     rows: Rows = state.result()

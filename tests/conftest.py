@@ -77,6 +77,7 @@ class Project:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_", "PREFECT_"))}
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONUNBUFFERED"] = "1"
+        self.environment["SHELL"] = "/bin/sh"  # which may stay between DVC and a stage, as bash does not
 
     def change(self, **changes: Any) -> None:
         """Set values of params.yaml: change(mnist__source="made") sets mnist.source."""
