@@ -27,7 +27,7 @@ def ray_head(repo: Path) -> Iterator[Mapping[str, str]]:
     if os.environ.get("RAY_ADDRESS"):
         yield {}
         return
-    port = _free_port()
+    port = free_port()
     joined = {
         "RAY_ADDRESS": f"127.0.0.1:{port}",
         "RAY_AUTH_MODE": "token",
@@ -40,6 +40,7 @@ def ray_head(repo: Path) -> Iterator[Mapping[str, str]]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C goes to the stages; the head ends after them
     )
     try:
         _wait_until_started(head)
@@ -66,7 +67,8 @@ def _wait_until_started(head: subprocess.Popen[str]) -> None:
         raise RuntimeError(f"Ray's head did not start:\n{''.join(said[-10:])}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -27,7 +27,8 @@ from ruamel.yaml import YAML
 
 from flows.graph import DvcError, in_order, may_change, needed, stale, upstream
 from flows.head import ray_head
-from flows.stage import StageError, reproduce
+from flows.server import prefect_server
+from flows.stage import StageError, reproduce, stop_all
 
 REPO = Path(__file__).resolve().parent.parent
 STAGES_AT_ONCE = min(4, os.cpu_count() or 1)
@@ -66,6 +67,7 @@ def pipeline(targets: list[str] | None = None) -> State[Rows]:
         return Failed(message=str(error))
     with ExitStack() as stack:
         environment = stack.enter_context(ray_head(REPO)) if asked else {}
+        stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
         futures: dict[str, PrefectFuture[Any]] = {}
         for stage in in_order(graph):
             after = [futures[name] for name in graph[stage]]
@@ -75,7 +77,7 @@ def pipeline(targets: list[str] | None = None) -> State[Rows]:
             future.wait()
     failed = {name: f.state.message or "" for name, f in futures.items() if f.state.is_failed()}
     if failed:
-        return Failed(message="\n".join(f"{name} failed:\n{message}" for name, message in failed.items()))
+        return Failed(message="\n".join(f"{name} failed: {message}" for name, message in failed.items()))
     rows = [f.state.result() for f in futures.values()]
     return Completed(name="Unchanged" if not asked else "Completed", message=_counts(rows), data=rows)
 
@@ -103,13 +105,20 @@ def _checked_params() -> dict[str, Any]:
     return values
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of Prefect's tells more than the next one, which names the failed state too."""
+    return not str(record.msg).startswith("Task run failed with state")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline.")
     parser.add_argument("targets", nargs="*", help="stages or groups, such as train@cnn or train; default: all")
     targets = parser.parse_args().targets
     params = _checked_params()
+    logging.getLogger("prefect.task_runs").addFilter(_is_news)
     try:
-        state: State[Any] = pipeline(targets or None, return_state=True)
+        with prefect_server(REPO):
+            state: State[Any] = pipeline(targets or None, return_state=True)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)

@@ -17,11 +17,13 @@ from flows.graph import DVC
 Outcome = Literal["ran", "unchanged", "cached"]
 SKIPPED = "didn't change, skipping"
 RESTORED = "is cached - skipping run"
+STOP_BY_ITSELF_SECONDS = 5
 KILL_AFTER_SECONDS = 10
+_running: set[int] = set()  # the processes of the stages that run now
 
 
 class StageError(RuntimeError):
-    """A stage's command failed; the text is its last lines."""
+    """A stage's command failed; the text is one line, what it said of it."""
 
 
 def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
@@ -41,9 +43,10 @@ def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Calla
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+    _running.add(process.pid)
     assert process.stdout is not None
     outcome: Outcome = "ran"
-    last: list[str] = []
+    said: list[str] = []
     try:
         for line in map(str.rstrip, process.stdout):
             if SKIPPED in line:
@@ -52,13 +55,21 @@ def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Calla
                 outcome = "cached"
             if line and not _is_dvc_chatter(line):
                 log(line)
-                last = [*last, line][-8:]
+                said.append(line)
         code = process.wait()
     finally:
         stop_tree(process.pid)
+        _running.discard(process.pid)
     if code:
-        raise StageError("\n".join(last) or f"dvc ended with {code}")
+        raise StageError(_reason(said) or f"dvc ended with {code}")
     return outcome
+
+
+def stop_all() -> None:
+    """Stop the stages that run now; each `reproduce` then ends. Ctrl-C, which reached them too, is given its time."""
+    running = [psutil.Process(pid) for pid in tuple(_running) if psutil.pid_exists(pid)]
+    for process in psutil.wait_procs(running, timeout=STOP_BY_ITSELF_SECONDS)[1]:
+        stop_tree(process.pid)
 
 
 def stop_tree(pid: int) -> None:
@@ -73,6 +84,13 @@ def stop_tree(pid: int) -> None:
         for member in alive:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
+
+
+def _reason(said: list[str]) -> str:
+    """The last error that the stage's command told of, else its last line, else what DVC said."""
+    own = [line for line in said if not line.startswith("ERROR: failed to reproduce")] or said
+    errors = [line for line in own if line.startswith("error:")]
+    return (errors or own or [""])[-1].removeprefix("error: ")
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ class Project:
             yaml.dump(values, opened)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        """Start `python -m …` with both outputs in one pipe."""
+        """Start `python -m …` with both outputs in one pipe, in a process group of its own, as a terminal does."""
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=self.folder,
@@ -102,9 +103,15 @@ class Project:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            process_group=0,
         )
         self.started.append(process)
         return process
+
+    def interrupt(self, process: subprocess.Popen[str]) -> str:
+        """Ctrl-C: SIGINT to the whole group. What it says from then on; it has half a minute."""
+        os.killpg(process.pid, signal.SIGINT)
+        return process.communicate(timeout=30)[0]
 
     def end(self) -> None:
         """Kill what a failed test left running, with its descendants."""
@@ -122,6 +129,16 @@ class Project:
         process = self.start(*command, **environment)
         output, _ = process.communicate(timeout=500)
         return subprocess.CompletedProcess(command, process.returncode, output, "")
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    """What a process prints, up to the line that holds the text."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
+    pytest.fail(f"{text!r} was never printed")
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, lines_until
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def test_everything_runs_and_the_last_line_is_the_reports_path(ran: tuple[Projec
     project, printed = ran
     assert outcomes(printed) == dict.fromkeys(STAGES, "ran")
     assert re.search(r"cnn  epoch 1/2  loss .* examples/s  .* left", printed)
-    page = re.search(r"^Report: (.+)$", printed, re.MULTILINE)
+    page = re.fullmatch(r"Report: (.+)", printed.splitlines()[-1])
     assert page
     assert Path(page[1]) == project.folder / "data/report/index.html"
     assert "<svg" in Path(page[1]).read_text()
@@ -93,6 +94,22 @@ def test_a_target_runs_only_what_it_needs(project: Project) -> None:
     assert outcomes(done.stdout) == {"download@mnist": "ran", "split@mnist": "ran"}
 
 
+def test_ctrl_c_ends_every_process_in_seconds_and_the_same_command_goes_on(project: Project) -> None:
+    project.change(cnn__epochs=8, cnn__batch_size=4)  # epochs of half a second
+    process = project.start("flows.pipeline")
+    list(lines_until(process, "epoch 2/8"))
+    family = psutil.Process(process.pid).children(recursive=True)
+    rest = project.interrupt(process)
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "stopped; the same command goes on where it was"
+    assert "Traceback" not in rest
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+    done = project.run("flows.pipeline")
+    assert "going on after epoch" in done.stdout
+    assert outcomes(done.stdout) == {**dict.fromkeys(STAGES[:2], "unchanged"), **dict.fromkeys(STAGES[2:], "ran")}
+
+
 def test_an_unknown_target_is_refused(project: Project) -> None:
     done = project.run("flows.pipeline", "trian")
     assert done.returncode != 0
@@ -105,6 +122,6 @@ def test_a_stage_that_fails_is_named_with_its_own_message_and_nothing_follows_it
     done = project.run("flows.pipeline")
     assert done.returncode == 1
     assert "download@mnist failed" in done.stdout
-    assert "mnist.source" in done.stdout
+    assert "mnist.source" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
     assert not (project.folder / "data/raw/mnist").exists()

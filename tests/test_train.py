@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from components.cluster import free_port
-from tests.conftest import Project
+from tests.conftest import Project, lines_until
 
 pytestmark = pytest.mark.slow
 
@@ -61,15 +61,6 @@ def uninterrupted(prepared: Project) -> bytes:
     assert len(re.findall(r"epoch +\d+/8", done.stdout)) == EPOCHS
     assert len(history(prepared)) == EPOCHS
     return weights(prepared)
-
-
-def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        yield line
-        if text in line:
-            return
-    pytest.fail(f"{text!r} was never printed")
 
 
 def ray_worker(process: subprocess.Popen[str]) -> psutil.Process:
@@ -141,6 +132,19 @@ def test_sigterm_stops_every_process_and_the_same_command_goes_on(uninterrupted:
     process.terminate()
     rest, _ = process.communicate(timeout=60)
     assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert "going on after epoch" in untrained.run(*TRAIN).stdout
+    assert weights(untrained) == uninterrupted
+
+
+def test_ctrl_c_ends_it_in_seconds_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
+    process = untrained.start(*TRAIN)
+    list(lines_until(process, f"epoch 2/{EPOCHS}"))
+    family = psutil.Process(process.pid).children(recursive=True)
+    rest = untrained.interrupt(process)
+    assert process.returncode == 130
+    assert "the same command goes on" in rest
     assert "Traceback" not in rest
     assert psutil.wait_procs(family, timeout=30)[1] == []
     assert "going on after epoch" in untrained.run(*TRAIN).stdout
