@@ -38,9 +38,11 @@ class Bench:
         """Run one stage with the current values."""
         YAML(typ="safe").dump(self.values, self.folder / "params.yaml")
         everything = {**os.environ, "PYTHONPATH": str(REPO), **environment}
-        subprocess.run(
-            [sys.executable, "-m", *command], cwd=self.folder, env=everything, check=True, stdout=subprocess.DEVNULL
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.folder, env=everything, check=False, stdout=subprocess.DEVNULL
         )
+        if done.returncode:
+            sys.exit(done.returncode)
 
     def accuracy(self, seed: int, workers: int) -> float:
         """Test accuracy of one training from the start."""
@@ -58,19 +60,18 @@ def main() -> None:
     parser.add_argument("--source", default="full", help="as mnist.source in params.yaml")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
+    source = str(Path(arguments.source).resolve()) if Path(arguments.source).exists() else arguments.source
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), arguments.source)
+        bench = Bench(Path(folder), source)
         for workers in (1, 2):
             found = []
             for seed in range(arguments.seeds):
                 started = time.monotonic()
                 found.append(bench.accuracy(seed, workers))
-                print(
-                    f"{workers} workers, seed {seed}: {found[-1]:.4f}, {time.monotonic() - started:.0f} s", flush=True
-                )
-            print(
-                f"{workers} workers: test accuracy {statistics.median(found):.4f}, median of {len(found)}", flush=True
-            )
+                seconds = time.monotonic() - started
+                print(f"workers {workers}, seed {seed}: {found[-1]:.4f}, {seconds:.0f} s", flush=True)
+            median = statistics.median(found)
+            print(f"workers {workers}: test accuracy {median:.4f}, median of {len(found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -212,6 +212,9 @@ def _train_epoch(training: Training) -> dict[str, Any]:
 @torch.no_grad()
 def validate(training: Training, part: Part) -> dict[str, float]:
     """Mean loss and metrics over a part, every example counted once, over all workers."""
+    if training.world > 1:
+        for buffer in training.model.buffers():  # batch norm's, from rank 0, whose model is kept
+            distributed.broadcast(buffer, src=0)
     training.model.eval()
     sums = _Sums(training)
     for batch, own, _ in _batches(training, training.split.rows[part], order=None):
@@ -238,7 +241,8 @@ class _Sums:
             )
 
     def means(self) -> dict[str, float]:
-        values = torch.stack([*self.totals.values(), torch.tensor(float(self.count), dtype=torch.float64)])
+        count = torch.tensor(self.count, dtype=torch.float64, device=self.training.device)
+        values = torch.stack([*self.totals.values(), count])
         if self.training.world > 1:
             distributed.all_reduce(values)
         return {n: (v / values[-1]).item() for n, v in zip(self.totals, values[:-1], strict=True)}

@@ -35,12 +35,15 @@ def train_worker(job: dict[str, Any]) -> str | None:
     Returns the text of a fault that the user can mend, which Ray must not try again.
     """
     task = load_task(job["task"])
+    device = get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where NCCL gathers the workers' random states
     try:
         fit(
             task=task,
             config=task.config.model_validate_json(job["config"]),
             split=open_split(Path(job["split"])),
-            device=get_device(),
+            device=device,
             report=_report,
             resume=_state_to_resume(job["resume"]),
         )

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 DVC = (sys.executable, "-m", "dvc")
@@ -53,12 +54,7 @@ def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def in_order(graph: Graph) -> list[str]:
     """The stages so that each comes after all that it waits for."""
-    ordered: list[str] = []
-    while len(ordered) < len(graph):
-        ready = [n for n in graph if n not in ordered and all(above in ordered for above in graph[n])]
-        assert ready, "DVC refuses a pipeline with a cycle"
-        ordered += ready
-    return ordered
+    return list(TopologicalSorter(graph).static_order())
 
 
 def may_change(graph: Graph, changed: Collection[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -18,10 +19,9 @@ import torch
 from ruamel.yaml import YAML
 
 from components import params
-from components.data.dataset import SplitConfig
-from components.data.loaders import Split, open_split, save_split
-from components.data.split import split_rows
-from components.datasets import mnist
+from components.data.download import download
+from components.data.loaders import Split, open_split
+from components.data.split import split
 from components.models import cnn
 
 REPO = Path(__file__).resolve().parent.parent
@@ -33,16 +33,25 @@ Config = Callable[..., cnn.Config]
 
 
 @pytest.fixture(scope="session")
-def made_split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
+    """A data set's name → its made examples, split as the stages do it."""
+
+    @functools.cache
+    def make(name: str) -> Split:
+        folder = tmp_path_factory.mktemp(name)
+        section = committed.sections[name].model_copy(update={"source": "made"})
+        settings = params.Params(committed.general, {**committed.sections, name: section})
+        download(name, settings, folder / "raw")
+        split(name, settings, folder / "raw", folder / "split")
+        return open_split(folder / "split")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made_split(made_splits: Callable[[str], Split]) -> Split:
     """800 + 200 + 200 made digits."""
-    raw, folder = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("split")
-    mnist.make(raw)
-    (raw / "source.json").write_text('{"source": "made"}')
-    examples = mnist.read(raw)
-    config = SplitConfig(method="stratified", validation=0.2, test=0.2, seed=0)
-    rows = split_rows(examples.targets, examples.test_from, config, where="mnist.split")
-    save_split(folder, {"inputs": examples.inputs, "targets": examples.targets}, rows, examples.classes)
-    return open_split(folder)
+    return made_splits("mnist")
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from components import params
 from components.data.dataset import load_dataset
 from components.data.loaders import Split
-from components.loop import Training, fit
+from components.loop import fit
 from components.params import section_types
 from components.task import TrainingConfig, load_task
 from tests.conftest import CPU, REPO
@@ -60,20 +61,23 @@ def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
         assert field.description or nested, f"{name}.{key} has no description"
 
 
-@pytest.mark.parametrize("name", ["cnn"])
-def test_a_model_of_images_trains_evaluates_and_differs_by_worker_count_in_nothing(
-    name: str, committed: params.Params, made_split: Split
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_trains_and_is_evaluated_on_made_data(
+    name: str, committed: params.Params, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:
     task = load_task(name)
     config = committed.sections[name].model_copy(update={"epochs": 1})
     assert isinstance(config, TrainingConfig)
-    training = fit(task, config, made_split, CPU, lambda *_: None)
-    assert isinstance(training, Training)
-    batch = task.batch(made_split, np.arange(5))
-    outputs = training.model(batch.inputs)
+    split = made_splits(config.data)
+    training = fit(task, config, split, CPU, lambda *_: None)
+    batch = task.batch(split, split.rows["test"])
+    outputs = training.model.eval()(batch.inputs).detach()
     assert task.loss(outputs, batch).dim() == 0
     sums = task.metrics(outputs, batch)
     assert all(torch.is_tensor(value) and value.dim() == 0 for value in sums.values())
+    found = task.evaluate(outputs, split.rows["test"], split, tmp_path)
+    for measure, total in sums.items():
+        assert found[measure] == pytest.approx(total.item() / len(split.rows["test"]))
 
 
 def test_every_stage_depends_on_files_that_exist() -> None:

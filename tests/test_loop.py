@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from components import loop
-from components.data.loaders import Split
+from components.data.loaders import Split, open_split
 from components.layers import LayerStatistics
-from components.loop import State, Training, clip_gradients, fit, penalty
+from components.loop import State, Training, clip_gradients, fit, penalty, validate
 from components.models.cnn import TASK
 from components.params import UserError
 from tests.conftest import CPU, Config
@@ -140,3 +142,26 @@ def test_layer_statistics_measure_gradient_and_relative_update() -> None:
     statistics.after_step()
     assert statistics.layers()["weight"] == pytest.approx({"gradient": 1.0, "update": 0.5 / 5})
     assert statistics.total() == pytest.approx(1.0)
+
+
+def _one_of_two_workers(rank: int, store: str, section: str, folder: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    training = fit(TASK, TASK.config.model_validate_json(section), open_split(folder), CPU, lambda *_: None)
+    if rank == 0:
+        torch.save({"model": training.model.state_dict(), "history": training.history}, f"{store}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_with_two_workers_and_batch_norm_the_model_that_is_kept_is_the_one_that_was_validated(
+    config: Config, made_split: Split, tmp_path: Path
+) -> None:
+    settings = config(epochs=1, batch_norm=True)
+    store = str(tmp_path / "store")
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        shares = [(rank, store, settings.model_dump_json(), made_split.folder) for rank in (0, 1)]
+        pool.starmap(_one_of_two_workers, shares, chunksize=1)
+    kept = torch.load(f"{store}.pt", weights_only=True)
+    alone = Training(TASK, settings, made_split, CPU)
+    alone.model.load_state_dict(kept["model"])
+    assert validate(alone, "validation")["loss"] == pytest.approx(kept["history"][0]["validation_loss"], rel=1e-6)
