@@ -27,6 +27,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from here
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
 }
+WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster
 
 OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, on this machine alone
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
@@ -59,6 +60,11 @@ def apply_settings(own_cluster: bool) -> None:
     """Into the environment, where Ray looks. What is already set there stays."""
     for name, value in {**SETTINGS, **(OWN_CLUSTER_SETTINGS if own_cluster else {})}.items():
         os.environ.setdefault(name, value)
+
+
+def worker_environment() -> dict[str, str]:
+    """What each worker's environment must hold, on whichever machine it is."""
+    return {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
 
 
 def connect() -> None:

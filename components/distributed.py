@@ -99,6 +99,7 @@ def _trainer(job: Any, place: Placement, attempt: Path, progress: Path) -> Any:
             storage_path=str(attempt.parent),
             failure_config=FailureConfig(max_failures=WORKER_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
+            worker_runtime_env={"env_vars": cluster.worker_environment()},
             callbacks=[ProgressFile(progress)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
