@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 FILE = Path("params.yaml")
-SECTION_PACKAGES = ("components.models", "components.datasets")
+MODELS, DATASETS = "components.models", "components.datasets"
 S = TypeVar("S", bound="Section")
 
 
@@ -82,13 +82,26 @@ class Params:
 def section_types() -> dict[str, type[Section]]:
     """Section name → its type: each module of models/ or datasets/ which declares a `Config`."""
     found: dict[str, type[Section]] = {}
-    for package_name in SECTION_PACKAGES:
+    for package_name in (MODELS, DATASETS):
         package = importlib.import_module(package_name)
         for info in pkgutil.iter_modules(package.__path__):
             config = getattr(importlib.import_module(f"{package_name}.{info.name}"), "Config", None)
             if config is not None:
                 found[info.name] = config
     return found
+
+
+def declared_in(package: str) -> list[str]:
+    """The names of the sections that MODELS or DATASETS declares."""
+    return [name for name, kind in section_types().items() if kind.__module__ == f"{package}.{name}"]
+
+
+def declaration(package: str, name: str, attribute: str, kind: str) -> Any:
+    """What a section's module declares beside its Config. Raises UserError when no section has that name."""
+    known = declared_in(package)
+    if name not in known:
+        raise UserError(f"no {kind} is called {name!r}; there are: {', '.join(known)}")
+    return getattr(importlib.import_module(f"{package}.{name}"), attribute)
 
 
 def load(file: Path = FILE) -> Params:
@@ -108,15 +121,15 @@ def load(file: Path = FILE) -> Params:
             faults.append(f"{name}: missing section; it needs {', '.join(section_type.model_fields)}")
         elif section := _section(section_type, values[name], prefix=f"{name}.", faults=faults):
             sections[name] = section
-    faults += _unknown_data(sections, types)
+    faults += _unknown_data(sections)
     if faults or general is None:
         raise ParamsError(file, faults)
     return Params(general, sections)
 
 
-def _unknown_data(sections: Mapping[str, Section], types: Mapping[str, type[Section]]) -> list[str]:
+def _unknown_data(sections: Mapping[str, Section]) -> list[str]:
     """A model's `data` must name a section of a data set."""
-    sets = [n for n, t in types.items() if t.__module__.startswith("components.datasets.")]
+    sets = declared_in(DATASETS)
     return [
         f"{name}.data: {data!r} is no data set{_nearest(data, sets, prefix='')}"
         for name, section in sections.items()

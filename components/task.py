@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from components.data.loaders import DataSpec, Split
-from components.params import Section, UserError
+from components.params import MODELS, Section, declaration
 
 
 class TrainingConfig(Section):
@@ -74,10 +73,5 @@ class Task:
 
 def load_task(name: str) -> Task:
     """The task declared in components/models/<name>.py. Raises UserError if there is none."""
-    from components.params import section_types
-
-    tasks = [n for n, t in section_types().items() if t.__module__.startswith("components.models.")]
-    if name not in tasks:
-        raise UserError(f"no model is called {name!r}; there are: {', '.join(tasks)}")
-    task: Task = importlib.import_module(f"components.models.{name}").TASK
+    task: Task = declaration(MODELS, name, "TASK", kind="model")
     return task

@@ -32,6 +32,12 @@ needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror 
 Config = Callable[..., cnn.Config]
 
 
+def with_source(settings: params.Params, name: str, source: str) -> params.Params:
+    """The same settings, but for where a data set comes from."""
+    section = settings.sections[name].model_copy(update={"source": source})
+    return params.Params(settings.general, {**settings.sections, name: section})
+
+
 @pytest.fixture(scope="session")
 def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
     """A data set's name → its made examples, split as the stages do it."""
@@ -39,8 +45,7 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
     @functools.cache
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
-        section = committed.sections[name].model_copy(update={"source": "made"})
-        settings = params.Params(committed.general, {**committed.sections, name: section})
+        settings = with_source(committed, name, "made")
         download(name, settings, folder / "raw")
         split(name, settings, folder / "raw", folder / "split")
         return open_split(folder / "split")

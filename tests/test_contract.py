@@ -21,8 +21,7 @@ from components.task import TrainingConfig, load_task
 from tests.conftest import CPU, REPO
 
 TYPES = section_types()
-MODELS = [name for name, kind in TYPES.items() if kind.__module__.startswith("components.models.")]
-SETS = [name for name, kind in TYPES.items() if kind.__module__.startswith("components.datasets.")]
+MODELS, SETS = params.declared_in(params.MODELS), params.declared_in(params.DATASETS)
 
 
 def stages() -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from components import loop
 from components.data.loaders import Split, open_split
 from components.layers import LayerStatistics
 from components.loop import State, Training, clip_gradients, fit, penalty, validate
@@ -126,9 +125,9 @@ def test_bfloat16_and_channels_last_train_to_about_the_same_loss(
 
 def test_validation_counts_every_example_once_whatever_the_batch(config: Config, made_split: Split) -> None:
     training, _ = trained(config(epochs=1), made_split)
-    whole = loop.validate(training, "validation")
+    whole = validate(training, "validation")
     training.config = config(batch_size=7)
-    assert loop.validate(training, "validation") == pytest.approx(whole, rel=1e-5)
+    assert validate(training, "validation") == pytest.approx(whole, rel=1e-5)
 
 
 def test_layer_statistics_measure_gradient_and_relative_update() -> None:

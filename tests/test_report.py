@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,6 @@ def test_an_artifact_gives_back_the_trained_model(evaluated: Path, config: Confi
 def test_evaluating_on_other_data_than_trained_on_is_refused(
     evaluated: Path, made_split: Split, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     trained = artifact.load(evaluated / "models" / "cnn")
     other = replace(made_split, classes=("a", "b"))
     with pytest.raises(UserError, match="trained on other data"):

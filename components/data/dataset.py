@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from components.data.sources import Source
-from components.params import Section, UserError, section_types
+from components.params import DATASETS, Section, declaration
 
 
 class SplitConfig(Section):
@@ -53,8 +52,5 @@ class Dataset:
 
 def load_dataset(name: str) -> Dataset:
     """The data set declared in components/datasets/<name>.py. Raises UserError if there is none."""
-    sets = [n for n, t in section_types().items() if t.__module__.startswith("components.datasets.")]
-    if name not in sets:
-        raise UserError(f"no data set is called {name!r}; there are: {', '.join(sets)}")
-    dataset: Dataset = importlib.import_module(f"components.datasets.{name}").DATASET
+    dataset: Dataset = declaration(DATASETS, name, "DATASET", kind="data set")
     return dataset
