@@ -32,6 +32,13 @@ needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror 
 Config = Callable[..., cnn.Config]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Commands take Ctrl-C as in a terminal, even where a shell started the tests in the background: it ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def with_source(settings: params.Params, name: str, source: str) -> params.Params:
     """The same settings, but for where a data set comes from."""
     section = settings.sections[name].model_copy(update={"source": source})
