@@ -6,18 +6,19 @@ The same training gives the same bytes: no times and no machine's name stand in 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from components.data.loaders import DataSpec
 from components.files import whole_folder
 from components.params import UserError
-from components.task import Task, TrainingConfig, load_task
+from components.task import Task, TrainingConfig, load_task, untrained
 
 WEIGHTS, DESCRIPTION, HISTORY, LAYERS = "model.safetensors", "model.json", "history.csv", "layers.csv"
 
@@ -40,10 +41,25 @@ class Artifact:
     epoch: int
 
 
-def save(target: Path, task: Task, config: TrainingConfig, spec: DataSpec, state: dict[str, Any]) -> None:
-    """Write the folder `target` from a finished training's state (see loop.Training), whole or not at all."""
+def save(
+    target: Path,
+    task: Task,
+    config: TrainingConfig,
+    spec: DataSpec,
+    state: dict[str, Any],
+    published: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write the folder `target` from a finished training's state (see loop.Training), whole or not at all.
+
+    published: the weights that the training began with. What it left out, the frozen beginning whose outputs were
+    stored, is put back, so that the model takes images.
+    """
     best = config.keep == "best"
-    weights = state["best"]["model"] if best else state["model"]
+    model = untrained(task, config, replace(spec, stored=None), published or {})
+    trained = state["best"]["model"] if best else state["model"]
+    lacking = model.load_state_dict(trained, strict=False)
+    assert not lacking.unexpected_keys
+    assert spec.stored or not lacking.missing_keys
     epochs = state["history"]
     layers = [{"epoch": e["epoch"], "layer": n, **v} for e in epochs for n, v in e["layers"].items()]
     description = {
@@ -51,10 +67,11 @@ def save(target: Path, task: Task, config: TrainingConfig, spec: DataSpec, state
         "config": config.model_dump(mode="json"),
         "data": {"input_shape": list(spec.input_shape), "classes": list(spec.classes)},
         "epoch": state["best"]["epoch"] if best else len(epochs),
-        "parameters": sum(p.numel() for p in task.build(config, spec).parameters()),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     with whole_folder(target) as folder:
-        save_file({name: w.cpu().contiguous() for name, w in weights.items()}, folder / WEIGHTS)
+        save_file({name: w.cpu().contiguous() for name, w in model.state_dict().items()}, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         history = pd.DataFrame([{k: v for k, v in e.items() if k != "layers"} for e in epochs])
         history.to_csv(folder / HISTORY, index=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,16 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from components.data.loaders import Split
-from components.task import Batch
+from components.task import Batch, read_inputs
 
 
 def image_batch(split: Split, rows: np.ndarray) -> Batch:
-    """Images float32 in [0, 1], (rows, channels, height, width), and class numbers int64, (rows,)."""
-    images = torch.from_numpy(split.arrays["inputs"][rows]).float().div_(255)
-    return Batch(images, torch.from_numpy(split.arrays["targets"][rows]))
+    """Images float32 in [0, 1], (rows, channels, height, width), or stored features; class numbers int64, (rows,)."""
+    return Batch(read_inputs(split, rows), torch.from_numpy(split.arrays["targets"][rows]))
 
 
-def loss(logits: Tensor, batch: Batch) -> Tensor:
+def loss(config: Any, logits: Tensor, batch: Batch) -> Tensor:
     """Mean cross-entropy in nats."""
     return functional.cross_entropy(logits, batch.targets)
 

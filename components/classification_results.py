@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from components.data.loaders import Split
+from components.feature_maps import draw_first_layers
 
 PICTURED = 16
 
 
-def evaluate(logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy and cross-entropy; confusion.csv (a row per example) and mistakes.png into `folder`."""
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test accuracy and cross-entropy; confusion.csv (a row per example), mistakes.png and feature_maps.png."""
     import pandas as pd  # here, since every stage imports this file to check params.yaml
 
     targets = torch.from_numpy(split.arrays["targets"][rows])
@@ -32,6 +33,7 @@ def evaluate(logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Ma
     titles = [f"{names[targets[i]]} as {names[predicted[i]]}, {confidence[i]:.0%}" for i in worst]
     pictures = split.arrays["inputs"][rows[worst]]
     _draw_mistakes(pictures, titles, folder / "mistakes.png")
+    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
     return {
         "accuracy": (predicted == targets).double().mean().item(),
         "loss": losses.double().mean().item(),

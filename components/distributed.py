@@ -27,11 +27,14 @@ class TrainingError(RuntimeError):
     """The workers failed, and trying again did not help."""
 
 
-def fit_on_ray(task: Task, config: TrainingConfig, split: Split, run: Path, resume: Path | None) -> State:
+def fit_on_ray(
+    task: Task, config: TrainingConfig, split: Split, run: Path, resume: Path | None, weights: Path | None = None
+) -> State:
     """Train on the cluster at RAY_ADDRESS, or on one of its own, and return the finished training's state.
 
-    run:    the run's folder, for checkpoints and progress; on a cluster of several machines it is shared.
-    resume: the file of the state to go on from.
+    run:     the run's folder, for checkpoints and progress; on a cluster of several machines it is shared.
+    resume:  the file of the state to go on from.
+    weights: the folder of the published weights to start from.
     Raises UserError for what the user can mend, TrainingError when workers fail again and again.
     """
     cluster.connect()
@@ -51,6 +54,7 @@ def fit_on_ray(task: Task, config: TrainingConfig, split: Split, run: Path, resu
             config=config.model_dump_json(),
             split=str(split.folder.resolve()),
             resume=str(resume) if resume else None,
+            weights=str(weights.resolve()) if weights else None,
         )
         print(f"{task.name}: training on {place}", flush=True)
         with ProgressPrinter(task.name, progress, config.epochs):

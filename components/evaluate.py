@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,39 +18,46 @@ import torch
 from components import artifact, params
 from components.artifact import Artifact
 from components.data.loaders import Split, open_split
-from components.files import whole_folder
+from components.files import whole_folder, write_whole
 from components.params import UserError
 
-BATCH_ROWS = 512
 CARRIED = (artifact.HISTORY, artifact.LAYERS, artifact.DESCRIPTION)
 
 
-@torch.inference_mode()
-def outputs_of(trained: Artifact, split: Split, rows: np.ndarray) -> torch.Tensor:
-    """The model's outputs for these rows, float32 on the CPU, computed on the GPU where there is one."""
+def predictions_of(trained: Artifact, split: Split, rows: np.ndarray) -> tuple[torch.nn.Module, torch.Tensor, float]:
+    """(the model, its predictions for these rows on the CPU, milliseconds per row), on the GPU where there is one.
+
+    The first batch is not in the time, since whatever runs first is slow, unless it is the only one.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device)
-    batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
-    outputs = [model(trained.task.batch(split, b).to(device).inputs).float().cpu() for b in batches]
-    return torch.cat(outputs)
+    size = trained.config.batch_size
+    found, seconds = [], []
+    for start in range(0, len(rows), size):
+        images = trained.task.batch(split, rows[start : start + size]).to(device).inputs
+        started = time.perf_counter()
+        found.append(trained.task.predict(model, images))
+        seconds.append((time.perf_counter() - started) / len(images))
+    return model, torch.cat(found), 1000 * statistics.median(seconds[1:] or seconds)
 
 
-def evaluate(trained: Artifact, split: Split, metrics: Path, plots: Path) -> dict[str, float]:
-    """Write the test metrics to the file `metrics`, and plot data and pictures into the folder `plots`."""
-    if split.spec != trained.spec:
+def evaluate(trained: Artifact, split: Split, metrics: Path, plots: Path, timing: Path) -> dict[str, float]:
+    """Write the test metrics to the file `metrics`, and plot data and pictures into the folder `plots`.
+
+    timing: the file for how long it took, which is no output of the stage: it differs from time to time.
+    """
+    if trained.task.spec(trained.config, split.spec) != trained.spec:
         raise UserError(
             f"{trained.task.name}: the model was trained on other data than {split.folder} holds; `dvc repro`"
         )
     rows = split.rows["test"]
-    outputs = outputs_of(trained, split, rows)
+    model, predictions, milliseconds = predictions_of(trained, split, rows)
     with whole_folder(plots) as folder:
-        found = dict(trained.task.evaluate(outputs, rows, split, folder))
+        found = dict(trained.task.evaluate(model, predictions, rows, split, folder))
         for name in CARRIED:
             shutil.copyfile(trained.folder / name, folder / name)
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    part = metrics.with_name(f".{metrics.name}.part")
-    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    part.replace(metrics)
+    write_whole(timing, json.dumps({"milliseconds_per_example": milliseconds}) + "\n")
+    write_whole(metrics, json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -59,7 +68,8 @@ def main() -> None:
     paths = params.load().paths
     trained = artifact.load(Path(paths.models) / name)
     split = open_split(Path(paths.split) / trained.config.data)
-    found = evaluate(trained, split, Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name)
+    timing = Path(paths.runs) / "timing" / f"{name}.json"
+    found = evaluate(trained, split, Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name, timing)
     shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in found.items())
     print(f"{name} on the test part: {shown}", flush=True)
 

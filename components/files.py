@@ -1,4 +1,4 @@
-"""Folders that are whole or absent: written under a temporary name, renamed last."""
+"""Files and folders that are whole or absent: written under a temporary name, renamed last."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a text file, and the folder that it goes into if need be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(target)

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from components.data.loaders import Part, Split
 from components.layers import LayerStatistics
 from components.params import UserError
-from components.task import Batch, Task, TrainingConfig
+from components.task import Batch, Task, TrainingConfig, untrained
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]
@@ -35,7 +35,14 @@ class Training:
     best:    {"epoch", "model"} of the lowest validation loss so far.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, split: Split, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        split: Split,
+        device: torch.device,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.task, self.config, self.split, self.device = task, config, split, device
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
@@ -45,9 +52,8 @@ class Training:
                 f"set it to {self.world} or more, or TRAINYARD_WORKERS to {config.batch_size} or less"
             )
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.manual_seed(config.seed)
         order = torch.channels_last if config.channels_last else torch.preserve_format
-        self.model = task.build(config, split.spec).to(device).to(memory_format=order)
+        self.model = untrained(task, config, split.spec, weights or {}).to(device).to(memory_format=order)
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         self.optimizer = make_optimizer(self.model, config)
         self.sampler = torch.Generator().manual_seed(config.seed)
@@ -106,13 +112,15 @@ def fit(
     device: torch.device,
     report: Report,
     resume: State | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Training:
     """Train until finished, from `resume` if given, and return the training.
 
+    weights: published ones that the untrained model starts from, if it is one that does.
     After each epoch every worker calls report(metrics, state), with state None except on rank 0.
     Raises UserError when the data do not fit the config, or the loss stops being finite.
     """
-    training = Training(task, config, split, device)
+    training = Training(task, config, split, device, weights)
     if resume is not None:
         training.restore(resume)
     while not training.finished:
@@ -193,9 +201,10 @@ def _train_epoch(training: Training) -> dict[str, Any]:
     order = torch.randperm(len(rows), generator=training.sampler)
     for batch, own, whole in _batches(training, rows, order):
         training.optimizer.zero_grad(set_to_none=True)
+        batch = training.task.augment(config, batch)
         with autocast(config, training.device):
             outputs = training.parallel(batch.inputs)
-            loss = training.task.loss(outputs.float(), batch)
+            loss = training.task.loss(config, outputs.float(), batch)
         # DistributedDataParallel averages over workers, whose shares may differ by one example.
         objective = loss * (own * training.world / whole)
         if config.l1 or config.l2:
@@ -221,7 +230,7 @@ def validate(training: Training, part: Part) -> dict[str, float]:
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)
         outputs = outputs.float()
-        sums.add(batch, outputs, training.task.loss(outputs, batch), own)
+        sums.add(batch, outputs, training.task.loss(training.config, outputs, batch), own)
     return sums.means()
 
 

@@ -40,6 +40,8 @@ class Paths(Section):
 
     raw: str = Field(description="a folder: data sets as published")
     split: str = Field(description="a folder: arrays, and the rows of each part")
+    weights: str = Field(description="a folder: backbones' published weights")
+    features: str = Field(description="a folder: what frozen layers make of each image")
     models: str = Field(description="a folder: trained models")
     metrics: str = Field(description="a folder: test metrics")
     plots: str = Field(description="a folder: plot data and pictures")

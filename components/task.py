@@ -50,28 +50,72 @@ class Batch(NamedTuple):
         return Batch(self.inputs.to(device, memory_format=order), self.targets.to(device))
 
 
+def read_inputs(split: Split, rows: np.ndarray) -> torch.Tensor:
+    """The inputs of these rows: images as float32 in [0, 1], stored features as they are."""
+    values = torch.from_numpy(split.arrays["inputs"][rows])
+    if values.dtype == torch.uint8:
+        return values.float().div_(255)
+    return values.view(torch.bfloat16) if values.dtype == torch.int16 else values
+
+
+def no_augmentation(config: Any, batch: Batch) -> Batch:
+    return batch
+
+
+def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
+    return data
+
+
+@torch.inference_mode()
+def forward(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The model's outputs, float32 on the CPU."""
+    outputs: torch.Tensor = model(images)
+    return outputs.float().cpu()
+
+
 @dataclass(frozen=True)
 class Task:
     """A family of models. Every callable is a plain function in the family's own file.
 
     build:    (config, data spec) → untrained module. Raises UserError when the data does not fit the config.
     batch:    (split, row numbers) → Batch on the CPU, read whole, with no per-example Python.
-    loss:     (module output, batch) → mean loss over the batch, a scalar.
+    loss:     (config, module output, batch) → mean loss over the batch, a scalar.
     metrics:  (module output, batch) → name → sum over the batch's rows; divided by the count later.
-    evaluate: (outputs over the test part, on the CPU, the test rows, split, empty folder) → test metrics;
+    evaluate: (module, predictions over the test part, the test rows, split, empty folder) → test metrics;
               writes plot data (CSV) and pictures (PNG) into the folder.
+    predict:  (module in evaluation mode, images on its device) → predictions on the CPU, a row per image.
+    augment:  (config, batch on the device) → batch; in training only.
+    derive:   (config, split, empty folder) → the examples that it trains on where these are not the data set's own
+              rows, or None. They are made by the features stage.
+    spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
     """
 
     name: str
     config: type[TrainingConfig]
     build: Callable[[Any, DataSpec], nn.Module]
     batch: Callable[[Split, np.ndarray], Batch]
-    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
+    loss: Callable[[Any, torch.Tensor, Batch], torch.Tensor]
     metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
-    evaluate: Callable[[torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
+    evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
+    predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
+    augment: Callable[[Any, Batch], Batch] = no_augmentation
+    derive: Callable[[Any, Split, Path], Split] | None = None
+    spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
 
 
 def load_task(name: str) -> Task:
     """The task declared in components/models/<name>.py. Raises UserError if there is none."""
     task: Task = declaration(MODELS, name, "TASK", kind="model")
     return task
+
+
+def untrained(task: Task, config: TrainingConfig, data: DataSpec, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The model that a training begins with, the same one each time: by the seed, then with `weights` if there are any.
+
+    weights: published ones, for a task whose model has `start`.
+    """
+    torch.manual_seed(config.seed)
+    model = task.build(config, data)
+    if weights:
+        model.start(weights)  # type: ignore[operator]
+    return model

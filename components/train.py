@@ -12,44 +12,69 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from components import artifact, checkpoints, loop, params
-from components import task as tasks
 from components.data import loaders
 from components.distributed import TrainingError, fit_on_ray
+from components.features import training_split
 from components.loop import is_finished
+from components.pretrained import PretrainedConfig, digest_of
 from components.process import end_with_parent
 from components.task import Task, TrainingConfig, load_task
+from components.weights import load_weights
 
 INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
-def run_key(task: Task, config: TrainingConfig, split: loaders.Split) -> str:
-    """The name of exactly this training: its config, data, code and torch version, and nothing else.
+def run_key(task: Task, config: TrainingConfig, split: loaders.Split, weights: Mapping[str, Tensor]) -> str:
+    """The name of exactly this training: its config, data, weights, code and torch version, and nothing else.
 
     The number of workers is no part of it: a training may go on on a larger cluster.
     """
-    own = {inspect.getmodule(function) for function in (task.build, task.batch, task.loss, task.metrics)}
-    modules = sorted({loop, tasks, loaders, *filter(None, own)}, key=lambda module: module.__name__)
+    own = inspect.getmodule(task.build)
+    assert own is not None
+    modules = sorted(reached_modules({loop, own}), key=lambda module: module.__name__)
     code = [inspect.getsource(module) for module in modules]
-    parts = [task.name, config.model_dump_json(), split.fingerprint, torch.__version__, *code]
+    parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def train(task: Task, config: TrainingConfig, split: loaders.Split, runs: Path, target: Path) -> None:
+def reached_modules(modules: set[ModuleType]) -> set[ModuleType]:
+    """These modules of components, and all that they import of components."""
+    found: set[ModuleType] = set()
+    waiting = set(modules)
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        names = {
+            getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()
+        }
+        own = {name for name in names if isinstance(name, str) and name.startswith("components.")}
+        waiting |= {sys.modules[name] for name in own if name in sys.modules} - found
+    return found
+
+
+def train(
+    task: Task, config: TrainingConfig, split: loaders.Split, runs: Path, target: Path, weights: Path | None = None
+) -> None:
     """Train, or continue, and write the model into the folder `target`.
+
+    weights: the folder of the published weights to start from, for a task that has such.
 
     Checkpoints are kept under `runs`/<key>/; a killed training goes on from its last epoch, and a finished
     one whose model was lost is not trained again. Raises UserError for what the user can mend.
     """
     task.build(config, split.spec)  # a model that does not fit its data should not wait for Ray
-    run = runs.resolve() / run_key(task, config, split)
+    published = load_weights(weights) if weights else {}
+    run = runs.resolve() / run_key(task, config, split, published)
     run.mkdir(parents=True, exist_ok=True)
     with _only_one(run.with_suffix(".lock"), task.name):
         state, file = checkpoints.newest_state(run)
@@ -59,11 +84,11 @@ def train(task: Task, config: TrainingConfig, split: loaders.Split, runs: Path, 
                     f"{task.name}: going on after epoch {len(state['history'])} of {config.epochs}",
                     flush=True,
                 )
-            state = fit_on_ray(task, config, split, run, resume=file)
+            state = fit_on_ray(task, config, split, run, resume=file, weights=weights)
             checkpoints.keep_finished(run, state)
         else:
             print(f"{task.name}: already trained; the model is taken from {file}", flush=True)
-        artifact.save(target, task, config, split.spec, state)
+        artifact.save(target, task, config, split.spec, state, published)
     checkpoints.forget_finished(runs, but=run)
 
 
@@ -91,10 +116,11 @@ def main() -> None:
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
     end_with_parent()
-    split = loaders.open_split(Path(settings.paths.split) / config.data)
+    split = training_split(settings.paths, name, config)
+    weights = Path(settings.paths.weights) / name if isinstance(config, PretrainedConfig) else None
     runs = Path(settings.paths.runs) / f"train@{name}"
     try:
-        train(task, config, split, runs, Path(settings.paths.models) / name)
+        train(task, config, split, runs, Path(settings.paths.models) / name, weights)
     except TrainingError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

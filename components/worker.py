@@ -18,6 +18,7 @@ from components.data.loaders import open_split
 from components.loop import State, fit
 from components.params import UserError
 from components.task import load_task
+from components.weights import load_weights
 
 
 class Job(TypedDict):
@@ -26,6 +27,7 @@ class Job(TypedDict):
     task: str
     config: str  # JSON
     split: str  # the split's folder
+    weights: str | None  # the folder of the published weights to start from
     resume: str | None  # a checkpoint's file
 
 
@@ -46,6 +48,7 @@ def train_worker(job: dict[str, Any]) -> str | None:
             device=device,
             report=_report,
             resume=_state_to_resume(job["resume"]),
+            weights=load_weights(Path(job["weights"])) if job["weights"] else None,
         )
     except UserError as fault:
         return str(fault)

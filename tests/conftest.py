@@ -22,6 +22,7 @@ from components import params
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
+from components.datasets import flowers, voc
 from components.models import cnn
 
 REPO = Path(__file__).resolve().parent.parent
@@ -47,13 +48,17 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
 
 @pytest.fixture(scope="session")
 def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
-    """A data set's name → its made examples, split as the stages do it."""
+    """A data set's name → its made examples, fewer pictures than in use, split as the stages do it."""
 
     @functools.cache
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
         settings = with_source(committed, name, "made")
-        download(name, settings, folder / "raw")
+        with pytest.MonkeyPatch.context() as fewer:
+            fewer.setattr(flowers, "MADE_PER_CLASS", 12)
+            fewer.setattr(voc, "MADE_TRAINING", 40)
+            fewer.setattr(voc, "MADE_TEST", 12)
+            download(name, settings, folder / "raw")
         split(name, settings, folder / "raw", folder / "split")
         return open_split(folder / "split")
 

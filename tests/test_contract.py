@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 
-from components import params
+from components import artifact, params
 from components.data.dataset import load_dataset
 from components.data.loaders import Split
 from components.loop import fit
 from components.params import section_types
+from components.pretrained import PretrainedConfig
 from components.task import TrainingConfig, load_task
+from components.train import reached_modules
 from tests.conftest import CPU, REPO
 
 TYPES = section_types()
@@ -42,6 +44,8 @@ def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, commit
     assert isinstance(committed.sections[name], task.config)
     assert name in stages()["train"]["foreach"]
     assert name in stages()["evaluate"]["foreach"]
+    for stage in ("weights", "features"):
+        assert (name in stages()[stage]["foreach"]) == issubclass(task.config, PretrainedConfig)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -61,22 +65,34 @@ def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_trains_and_is_evaluated_on_made_data(
+def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
     name: str, committed: params.Params, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:
     task = load_task(name)
-    config = committed.sections[name].model_copy(update={"epochs": 1})
+    changes = {"epochs": 1, "weights": "none"} if issubclass(task.config, PretrainedConfig) else {"epochs": 1}
+    config = committed.sections[name].model_copy(update=changes)
     assert isinstance(config, TrainingConfig)
     split = made_splits(config.data)
-    training = fit(task, config, split, CPU, lambda *_: None)
-    batch = task.batch(split, split.rows["test"])
+    examples = task.derive(config, split, tmp_path) if task.derive else split
+    training = fit(task, config, examples, CPU, lambda *_: None)
+    assert examples.spec == task.spec(config, split.spec)
+    artifact.save(tmp_path / "model", task, config, examples.spec, training.state())
+    model = artifact.load(tmp_path / "model").model
+
+    rows = split.rows["test"]
+    predictions = task.predict(model, task.batch(split, rows).inputs)
+    plots = tmp_path / "plots"
+    plots.mkdir()
+    found = task.evaluate(model, predictions, rows, split, plots)
+    assert found["examples"] == len(rows) == len(predictions)
+    assert all(file.stat().st_size for file in plots.iterdir())
+
+    batch = task.batch(examples, examples.rows["validation"])
     outputs = training.model.eval()(batch.inputs).detach()
-    assert task.loss(outputs, batch).dim() == 0
-    sums = task.metrics(outputs, batch)
-    assert all(torch.is_tensor(value) and value.dim() == 0 for value in sums.values())
-    found = task.evaluate(outputs, split.rows["test"], split, tmp_path)
-    for measure, total in sums.items():
-        assert found[measure] == pytest.approx(total.item() / len(split.rows["test"]))
+    assert task.loss(config, outputs, batch).item() == pytest.approx(training.history[0]["validation_loss"], rel=0.02)
+    for measure, total in task.metrics(outputs, batch).items():
+        expected = training.history[0][f"validation_{measure}"]
+        assert total.item() / len(batch.inputs) == pytest.approx(expected, abs=0.02)
 
 
 def test_every_stage_depends_on_files_that_exist() -> None:
@@ -88,3 +104,17 @@ def test_every_stage_depends_on_files_that_exist() -> None:
         for dependency in stage.get("do", stage)["deps"]:
             if dependency.startswith("components/") and "$" not in dependency:
                 assert (REPO / dependency).is_file(), dependency
+
+
+def test_a_training_depends_on_every_file_that_its_model_imports() -> None:
+    """But for what only evaluation draws."""
+    drawn = {"classification_results", "one_object_results", "many_objects", "feature_maps", "pictures", "convolution"}
+    listed = {*stages()["train"]["do"]["deps"], *stages()["features"]["do"]["deps"]}
+    for name in MODELS:
+        module = inspect.getmodule(load_task(name).build)
+        assert module is not None
+        for reached in reached_modules({module}):
+            file = reached.__name__.replace(".", "/") + ".py"
+            if reached.__name__ in ("components.params", "components.data.findings", f"components.models.{name}"):
+                continue
+            assert file in listed or reached.__name__.removeprefix("components.") in drawn, file

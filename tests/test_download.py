@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import tarfile
 import threading
 import urllib.error
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +21,9 @@ import pytest
 
 from components import params
 from components.data import sources
+from components.data.dataset import Examples
 from components.data.download import download
-from components.data.sources import FetchError, Made, Web, Wheel
+from components.data.sources import FetchError, Made, OwnTree, Tree, Web, Wheel, own_tree
 from components.datasets import mnist
 from components.params import UserError
 from tests.conftest import MIRROR, Project, needs_mirror, with_source
@@ -111,6 +114,10 @@ def test_a_file_with_another_digest_is_refused(served: tuple[str, list[str]], em
         Web({FILE: digest(b"other")}, (served[0],)).fetch(empty)
 
 
+def read_mnist(settings: params.Params, folder: Path) -> Examples:
+    return mnist.read(settings.sections["mnist"], folder, folder)  # type: ignore[arg-type]
+
+
 def packed(kind: str, name: str, content: bytes, folder: Path) -> Path:
     file = folder / f"archive.{kind}"
     if kind == "zip":
@@ -152,7 +159,7 @@ def test_made_data_needs_no_network_and_is_the_same_every_time(committed: params
         download("mnist", with_source(committed, "mnist", "made"), tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
-    assert mnist.read(tmp_path / "one").inputs.shape == (1200, 1, 28, 28)
+    assert read_mnist(committed, tmp_path / "one").inputs.shape == (1200, 1, 28, 28)
 
 
 def test_offline_is_one_error_that_names_the_ways_out_and_leaves_nothing(
@@ -187,7 +194,7 @@ def test_a_folder_without_the_files_says_which_is_missing(committed: params.Para
 @needs_mirror
 def test_the_mirrors_mnist_is_whole(committed: params.Params, tmp_path: Path) -> None:
     download("mnist", with_source(committed, "mnist", (MIRROR / "mnist").as_uri()), tmp_path / "mnist")
-    examples = mnist.read(tmp_path / "mnist")
+    examples = read_mnist(committed, tmp_path / "mnist")
     assert examples.inputs.shape == (70_000, 1, 28, 28)
     assert examples.test_from == 60_000
     assert examples.targets[:5].tolist() == [5, 0, 4, 1, 9]
@@ -197,13 +204,13 @@ def test_a_damaged_raw_file_is_one_message(committed: params.Params, tmp_path: P
     download("mnist", with_source(committed, "mnist", "made"), tmp_path / "mnist")
     (tmp_path / "mnist" / mnist.FILES[0]).write_bytes(b"no gzip")
     with pytest.raises(UserError, match="not a packed IDX file"):
-        mnist.read(tmp_path / "mnist")
+        read_mnist(committed, tmp_path / "mnist")
 
 
 @pytest.mark.slow
 def test_the_sample_is_5000_real_digits_500_a_class(committed: params.Params, tmp_path: Path) -> None:
     download("mnist", with_source(committed, "mnist", "sample"), tmp_path / "mnist")
-    examples = mnist.read(tmp_path / "mnist")
+    examples = read_mnist(committed, tmp_path / "mnist")
     assert examples.inputs.shape == (5000, 1, 28, 28)
     assert [int((examples.targets == digit).sum()) for digit in range(10)] == [500] * 10
 
@@ -224,6 +231,114 @@ def test_full_data_offline_is_exit_2_and_no_partial_file(project: Project) -> No
     assert "`source: sample`" in done.stdout
     assert "Traceback" not in done.stdout
     assert not [path for path in (project.folder / "data").rglob("*") if path.is_file() and path.name != ".gitignore"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def tree_of_two(folder: Path, content: bytes = TEXT) -> Path:
+    (folder / "own" / "deep").mkdir(parents=True)
+    for name in ("top.txt", "deep/below.txt"):
+        (folder / "own" / name).write_bytes(content)
+    return folder / "own"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tgz"])
+def test_published_archives_are_checked_and_unpacked_as_they_are(
+    kind: str, served: tuple[str, list[str]], tmp_path: Path, empty: Path
+) -> None:
+    archive = packed(kind, f"some/folder/{FILE}", TEXT, tmp_path / "served")
+    source = Tree({archive.name: digest(archive.read_bytes())}, ("http://127.0.0.1:9", served[0]))
+    source.fetch(empty)
+    assert names_in(empty) == [f"some/folder/{FILE}"]
+
+
+def test_several_archives_make_one_tree(tmp_path: Path, empty: Path) -> None:
+    digests = {}
+    for kind, name in (("zip", "tree/one.txt"), ("tgz", "tree/two.txt")):
+        archive = packed(kind, name, TEXT, tmp_path)
+        digests[archive.name] = digest(archive.read_bytes())
+    Tree(digests, (tmp_path.as_uri(),)).fetch(empty)
+    assert names_in(empty) == ["tree/one.txt", "tree/two.txt"]
+
+
+def test_an_archive_with_another_digest_is_not_unpacked(tmp_path: Path, empty: Path) -> None:
+    archive = packed("tgz", FILE, TEXT, tmp_path)
+    with pytest.raises(FetchError, match="is not the published file"):
+        Tree({archive.name: digest()}, (tmp_path.as_uri(),)).fetch(empty)
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("query", ["", "?version=1/2"])
+def test_an_own_archive_is_fetched_from_a_server(
+    query: str, served: tuple[str, list[str]], tmp_path: Path, empty: Path
+) -> None:
+    archive = packed("tar.gz", f"a/{FILE}", TEXT, tmp_path / "served")
+    own_tree(f"{served[0]}/{archive.name}{query}").fetch(empty)
+    assert names_in(empty) == [f"a/{FILE}"]
+
+
+@pytest.mark.parametrize("where", ["..", "absolute"])
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_an_own_archive_writes_nothing_outside(kind: str, where: str, tmp_path: Path) -> None:
+    (tmp_path / "inner" / "fetched").mkdir(parents=True)
+    outside = tmp_path if where == "absolute" else where
+    archive = packed(kind, f"{outside}/outside.txt", TEXT, tmp_path)
+    with suppress(FetchError):  # tar refuses; zip leaves the way out off the name
+        own_tree(str(archive)).fetch(tmp_path / "inner" / "fetched")
+    assert all(path.is_relative_to(tmp_path / "inner" / "fetched") for path in tmp_path.rglob("*outside.txt"))
+
+
+@pytest.mark.parametrize("form", ["path", "address"])
+def test_an_own_folder_is_copied_with_its_folders(form: str, tmp_path: Path, empty: Path) -> None:
+    own = tree_of_two(tmp_path)
+    own_tree(str(own) if form == "path" else own.as_uri()).fetch(empty)
+    assert names_in(empty) == ["deep/below.txt", "top.txt"]
+
+
+def test_a_folder_is_not_copied_into_itself(tmp_path: Path) -> None:
+    inside = tree_of_two(tmp_path) / "data" / "raw" / "set"
+    inside.mkdir(parents=True)
+    with pytest.raises(FetchError, match="name the folder of the data alone"):
+        own_tree(str(tmp_path / "own")).fetch(inside)
+    assert list(inside.iterdir()) == []
+
+
+def test_a_folder_with_a_link_to_nowhere_is_one_error(tmp_path: Path, empty: Path) -> None:
+    (tree_of_two(tmp_path) / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FetchError, match=r"not copied: .*link"):
+        OwnTree((tmp_path / "own").as_uri()).fetch(empty)
+
+
+@pytest.mark.parametrize("place", ["https://example.org/pictures/", "https://example.org/a.rar", "file:///nowhere.zip"])
+def test_what_can_hold_no_tree_is_refused_before_anything_is_fetched(place: str) -> None:
+    with pytest.raises(UserError, match=r"neither a folder here nor an archive|no such file"):
+        own_tree(place)
+
+
+@pytest.mark.parametrize("name", ["flowers", "voc"])
+def test_a_place_that_is_not_there_names_the_key_and_the_sources(
+    name: str, committed: params.Params, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"{name}\.source: '/nowhere'.*the sources: sample, made"):
+        download(name, with_source(committed, name, "/nowhere"), tmp_path / "raw")
+
+
+def test_a_tree_has_one_digest_that_changes_with_any_name_or_content(
+    committed: params.Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sums = set()
+    for number, (content, renamed) in enumerate([(TEXT, "same"), (b"other", "same"), (TEXT, "moved")]):
+        own = tree_of_two(tmp_path / str(number), content)
+        (own / "deep").rename(own / renamed)
+        for _ in range(2):
+            download("flowers", with_source(committed, "flowers", str(own)), tmp_path / "raw")
+            summary = json.loads((tmp_path / "raw" / "source.json").read_text())
+            assert (summary["files"], summary["bytes"]) == (2, 2 * len(content))
+            sums.add(summary["sha256"])
+    assert len(sums) == 3
+    assert "2 files, 0.0 MB" in capsys.readouterr().out
 
 
 def test_a_made_source_only_calls_its_function(empty: Path) -> None:

@@ -20,7 +20,7 @@ COMMITTED = (REPO / "params.yaml").read_text()
 def replaced(old: str, new: str) -> Callable[[str], str]:
     def replace(text: str) -> str:
         assert old in text
-        return text.replace(old, new)
+        return text.replace(old, new, 1)
 
     return replace
 
@@ -45,7 +45,7 @@ WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
     "a section that is a number": (lambda t: without_section("cnn")(t) + "cnn: 3\n", ["cnn: expected a section"]),
     "an unknown data set": (replaced("data: mnist", "data: mnits"), ["cnn.data: 'mnits'", "did you mean mnist?"]),
     "two faults at once": (
-        lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:"),
+        lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:", 1),
         ["cnn.dropout: 2", "cnn.epoch: unknown key", "cnn.epochs: missing", "3 faults"],
     ),
     "not YAML": (lambda text: text + "\n  : : {[\n", ["not YAML", "line"]),
@@ -80,7 +80,7 @@ def test_a_wrong_file_is_one_message_and_exit_2(
 
 def test_every_fault_is_named_with_its_path_value_and_what_is_allowed(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(COMMITTED.replace("momentum: 0.9", "momentum: -1").replace("seed: 42", "seed: -5"))
+    file.write_text(COMMITTED.replace("momentum: 0.9", "momentum: -1", 1).replace("seed: 42", "seed: -5", 2))
     with pytest.raises(ParamsError) as raised:
         params.load(file)
     lines = str(raised.value).splitlines()
@@ -102,7 +102,7 @@ def test_the_committed_file_is_right_and_frozen(committed: params.Params) -> Non
 
 def test_an_exponent_without_a_point_is_a_number_as_dvc_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(COMMITTED.replace("learning_rate: 0.001", "learning_rate: 1e-3"))
+    file.write_text(COMMITTED.replace("learning_rate: 0.001", "learning_rate: 1e-3", 1))
     assert params.load(file).sections["cnn"].learning_rate == 1e-3  # type: ignore[attr-defined]
 
 

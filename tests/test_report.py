@@ -27,7 +27,7 @@ def evaluated(config: Config, made_split: Split, tmp_path_factory: pytest.TempPa
     training = fit(TASK, settings, made_split, CPU, lambda *_: None)
     artifact.save(folder / "models" / "cnn", TASK, settings, made_split.spec, training.state())
     saved = artifact.load(folder / "models" / "cnn")
-    evaluate(saved, made_split, folder / "metrics" / "cnn.json", folder / "plots" / "cnn")
+    evaluate(saved, made_split, folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing.json")
     write_report(folder / "metrics", folder / "plots", folder / "report")
     return folder
 
@@ -61,7 +61,7 @@ def test_evaluating_on_other_data_than_trained_on_is_refused(
     trained = artifact.load(evaluated / "models" / "cnn")
     other = replace(made_split, classes=("a", "b"))
     with pytest.raises(UserError, match="trained on other data"):
-        evaluate(trained, other, tmp_path / "metrics.json", tmp_path / "plots")
+        evaluate(trained, other, tmp_path / "metrics.json", tmp_path / "plots", tmp_path / "timing.json")
 
 
 def test_no_metrics_or_no_model_say_what_makes_them(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from components import params
 from components.data.dataset import load_dataset
@@ -25,12 +26,33 @@ def download(name: str, settings: params.Params, target: Path) -> None:
             source.fetch(folder)
         except FetchError as error:
             raise FetchError(_ways_out(name, source_name, error)) from None
-        files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-        sums = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
-        summary = {"source": source_name, "sha256": sums}
-        (folder / "source.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    for file, size in files.items():
-        print(f"{name} from {source_name}: {file}, {size / 1e6:.1f} MB", flush=True)
+        summary, lines = _describe(folder)
+        text = json.dumps({"source": source_name, **summary}, indent=1)
+        (folder / "source.json").write_text(text + "\n", encoding="utf-8")
+    for line in lines:
+        print(f"{name} from {source_name}: {line}", flush=True)
+
+
+def _describe(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """What source.json says of the fetched files, and the lines to print.
+
+    {"sha256": {file name: its digest}} of a flat folder; {"files": their number, "sha256": one digest over all
+    names and contents, "bytes"} of a tree, which may hold tens of thousands.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+    sizes = [path.stat().st_size for path in files]
+    if all(path.parent == folder for path in files):
+        return {"sha256": sums}, [f"{file}, {size / 1e6:.1f} MB" for file, size in zip(sums, sizes, strict=True)]
+    names = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    total = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+    summary = {"files": len(files), "bytes": sum(sizes), "sha256": total}
+    return summary, [f"{len(files)} files, {sum(sizes) / 1e6:.1f} MB"]
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _ways_out(name: str, source_name: str, error: FetchError) -> str:

@@ -1,6 +1,6 @@
-"""The four kinds of place that data comes from, and how each is fetched into an empty folder.
+"""The kinds of place that data comes from, and how each is fetched into an empty folder.
 
-Every file is checked against its digest ("sha256:…", "md5:…", or
+Every published file is checked against its digest ("sha256:…", "md5:…", or
 "unpacked-sha256:…" for what a packed file holds) before it counts as fetched.
 """
 
@@ -78,6 +78,48 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A tree of folders as published archives hold it.
+
+    archives: archive name → digest.
+    mirrors:  addresses of a folder that holds the archives, each tried in turn.
+    """
+
+    archives: Mapping[str, str]
+    mirrors: tuple[str, ...]
+
+    def fetch(self, folder: Path) -> None:
+        for name, digest in self.archives.items():
+            with tempfile.TemporaryDirectory(dir=folder) as temporary:
+                archive = Path(temporary) / name
+                _fetch_from_mirrors(name, digest, self.mirrors, archive)
+                _extract(archive, folder)
+
+
+@dataclass(frozen=True)
+class OwnTree:
+    """A tree of folders of the user's own, for which no digest is published.
+
+    address: of an archive (http, https, ftp, file), or of a folder here (file).
+    """
+
+    address: str
+
+    def fetch(self, folder: Path) -> None:
+        here = _path_of(self.address)
+        if here is not None and here.is_dir():
+            _copy_tree(here, folder)
+            return
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            archive = Path(temporary) / _archive_name(self.address)
+            try:
+                fetch_file(self.address, archive)
+            except FetchError as error:
+                raise FetchError(f"{self.address}: {error}") from None
+            _extract(archive, folder)
+
+
+@dataclass(frozen=True)
 class Made:
     """Data made on this machine, with nothing fetched."""
 
@@ -87,7 +129,7 @@ class Made:
         self.make(folder)
 
 
-Source = Web | Wheel | Made
+Source = Web | Wheel | Tree | OwnTree | Made
 
 
 def address_of(place: str) -> str:
@@ -100,12 +142,44 @@ def address_of(place: str) -> str:
     return path.as_uri()
 
 
+def own_tree(place: str) -> OwnTree:
+    """The user's own archive or folder, by address or local path. Raises UserError where there can be no tree."""
+    address = address_of(place)
+    here = _path_of(address)
+    if here is not None and not here.exists():
+        raise UserError(f"{place!r}: there is no such file or folder")
+    if not (here is not None and here.is_dir()) and not _archive_name(address).lower().endswith(ARCHIVES):
+        raise UserError(f"{place!r} is neither a folder here nor an archive ({', '.join(ARCHIVES)})")
+    return OwnTree(address)
+
+
+def _path_of(address: str) -> Path | None:
+    """The local path of a file:// address; None for any other."""
+    parts = urllib.parse.urlsplit(address)
+    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _archive_name(address: str) -> str:
+    return urllib.parse.unquote(urllib.parse.urlsplit(address).path).rsplit("/", 1)[-1]
+
+
+def _copy_tree(source: Path, folder: Path) -> None:
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise FetchError(f"{source} holds {folder.parent}, where the copy would go; name the folder of the data alone")
+    try:
+        shutil.copytree(source, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    except OSError as error:  # of copytree: a list of (from, to, reason)
+        reasons = error.args[0]
+        reason = reasons[0][2] if isinstance(error, shutil.Error) and isinstance(reasons, list) else error
+        raise FetchError(f"{source}: not copied: {reason}") from None
+
+
 def _fetch_from_mirrors(name: str, digest: str, mirrors: tuple[str, ...], target: Path) -> None:
     reasons = []
     for mirror in mirrors:
         address = f"{mirror.rstrip('/')}/{name}"
         try:
-            _fetch_file(address, target)
+            fetch_file(address, target)
             _check(target, digest)
             return
         except FetchError as error:
@@ -117,7 +191,7 @@ def _fetch_archive(address: str, files: Mapping[str, str], folder: Path) -> None
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         archive = Path(temporary) / address.rsplit("/", 1)[-1]
         try:
-            _fetch_file(address, archive)
+            fetch_file(address, archive)
         except FetchError as error:
             raise FetchError(f"{address}: {error}") from None
         inside = Path(temporary) / "inside"
@@ -143,7 +217,7 @@ def _extract(archive: Path, folder: Path) -> None:
         raise FetchError(f"{archive.name}: not extracted: {error}") from None
 
 
-def _fetch_file(address: str, target: Path) -> None:
+def fetch_file(address: str, target: Path) -> None:
     """One file, with retries and growing waits on faults of the network. Raises FetchError."""
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),

@@ -6,6 +6,7 @@ python -m components.data.split mnist
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,35 @@ from components.files import whole_folder
 from components.params import UserError
 
 
-def split_rows(targets: np.ndarray, test_from: int | None, config: SplitConfig, where: str) -> dict[Part, np.ndarray]:
+def split_rows(
+    targets: np.ndarray, test_from: int | None, config: SplitConfig, where: str, rare_classes_ok: bool = False
+) -> dict[Part, np.ndarray]:
     """Row numbers of each part: disjoint, together all rows, in ascending order.
 
-    targets:   (examples,) class numbers.
-    test_from: the first row of the set's own test part, or None: then `config.test` of all is held out.
-    where:     the path of `config` in params.yaml, for messages.
-    Raises UserError when a class is too rare to be in every part.
+    targets:         (examples,) class numbers.
+    test_from:       the first row of the set's own test part, or None: then `config.test` of all is held out.
+    where:           the path of `config` in params.yaml, for messages.
+    rare_classes_ok: draw the classes that are too rare to share as if they were one.
+    Raises UserError when a class is too rare to be in every part (or, if that is no fault, when a part is empty).
     """
+    strata = _strata if rare_classes_ok else _as_they_are
     if test_from is None:
-        learning, test = _stratified(np.arange(len(targets)), targets, config.test, config.seed, where)
+        learning, test = _stratified(np.arange(len(targets)), strata(targets, config.test), config.test, config, where)
     else:
         learning, test = np.arange(test_from), np.arange(test_from, len(targets))
     if config.method == "head":
         count = round(len(learning) * config.validation)
         validation, train = learning[:count], learning[count:]
     else:
-        train, validation = _stratified(learning, targets, config.validation, config.seed, where)
+        drawn_from = strata(targets[learning], config.validation)
+        train, validation = _stratified(learning, drawn_from, config.validation, config, where)
 
     rows: dict[Part, np.ndarray] = {"train": train, "validation": validation, "test": test}
     for part in PARTS:
+        if not len(rows[part]):
+            raise UserError(f"{where}: of {len(targets)} examples none is left for the {part} part; change the shares")
+        if rare_classes_ok:
+            continue
         absent = np.setdiff1d(targets, targets[rows[part]])
         if len(absent):
             raise UserError(
@@ -48,12 +58,27 @@ def split_rows(targets: np.ndarray, test_from: int | None, config: SplitConfig, 
     return rows
 
 
+def _as_they_are(targets: np.ndarray, share: float) -> np.ndarray:
+    return targets
+
+
+def _strata(targets: np.ndarray, share: float) -> np.ndarray:
+    """The class numbers, but -1 for the classes with too few rows to have one on either side of `share`."""
+    needed = 1 / min(share, 1 - share)
+    numbers, counts = np.unique(targets, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    merged = int(np.sum(counts < needed))
+    if 0 < counts[order[:merged]].sum() < needed:
+        merged += 1  # together they are too few still, so the next rarest joins them
+    return np.where(np.isin(targets, numbers[order[:merged]]), -1, targets)
+
+
 def _stratified(
-    rows: np.ndarray, targets: np.ndarray, share: float, seed: int, where: str
+    rows: np.ndarray, strata: np.ndarray, share: float, config: SplitConfig, where: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rest, drawn): `share` of the rows drawn by seed, with every class in its own proportion."""
+    """(rest, drawn): `share` of the rows drawn by seed, with every stratum in its own proportion."""
     try:
-        rest, drawn = train_test_split(rows, test_size=share, random_state=seed, stratify=targets[rows])
+        rest, drawn = train_test_split(rows, test_size=share, random_state=config.seed, stratify=strata)
     except ValueError as error:
         raise UserError(f"{where}: these shares cannot be drawn from {len(rows)} examples: {error}") from None
     return np.sort(rest), np.sort(drawn)
@@ -63,12 +88,17 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
     """Decode data set `name` from folder `raw` into arrays and write them with their split into `target`."""
     dataset = load_dataset(name)
     config: SplitConfig = settings.sections[name].split  # type: ignore[attr-defined]
-    examples = dataset.read(raw)
-    rows = split_rows(examples.targets, examples.test_from, config, where=f"{name}.split")
     with whole_folder(target) as folder:
-        arrays = {"inputs": examples.inputs, "targets": examples.targets}
-        save_split(folder, arrays, rows, examples.classes)
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        examples = dataset.read(settings.sections[name], raw, scratch)
+        rows = split_rows(examples.targets, examples.test_from, config, f"{name}.split", examples.rare_classes_ok)
+        arrays = {"inputs": examples.inputs, "targets": examples.targets, **examples.extra}
+        save_split(folder, arrays, rows, examples.classes, examples.findings)
+        shutil.rmtree(scratch)
     print(f"{name}: " + ", ".join(f"{len(rows[part])} {part}" for part in PARTS), flush=True)
+    for line in examples.findings.lines():
+        print(f"{name}: {line}", flush=True)
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
         raise UserError(f"mnist.source: {error}; the sources: {', '.join(SOURCES)}") from None
 
 
-def read(folder: Path) -> Examples:
+def read(config: Config, folder: Path, scratch: Path) -> Examples:
     """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28)."""
     if (folder / SAMPLE_FILE).exists():
         table = np.loadtxt(folder / SAMPLE_FILE, delimiter=",", dtype=np.uint8)

@@ -1,0 +1,77 @@
+"""What is odd about a data set's files, counted as they are read, and how much of it is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypedDict
+
+from components.params import UserError
+
+NAMES_KEPT = 100
+NAMES_SHOWN = 3
+REASONS_SHOWN = 5
+
+
+class Finding(TypedDict):
+    """One kind of oddity, as split.json holds it.
+
+    count: how often it was found (a file may have several boxes of that kind).
+    files: the first names, sorted, at most 100.
+    kept:  whether what was found (a picture, an object, a box) is in the arrays all the same.
+    """
+
+    count: int
+    files: list[str]
+    kept: bool
+
+
+class Findings:
+    """Oddities by kind, and the files that cannot be read, with the reasons."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, bool], list[str]] = {}
+        self._reasons: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._files)
+
+    def add(self, kind: str, file: str, kept: bool) -> None:
+        """Count one oddity of a file. `kept` is the same for all of a kind."""
+        self._files.setdefault((kind, kept), []).append(file)
+
+    def bad(self, kind: str, file: str, reason: str) -> None:
+        """Count a file that cannot be read and is skipped, once however often it is told."""
+        if file not in self._reasons:
+            self._reasons[file] = reason
+            self.add(kind, file, kept=False)
+
+    def check(self, total: int, tolerated: float, key: str) -> None:
+        """Raise UserError when more than the tolerated share of `total` files cannot be read.
+
+        key: the path of the tolerated share in params.yaml, for the message.
+        """
+        count = len(self._reasons)
+        if count <= tolerated * total:
+            return
+        shown = [f"{file}: {self._reasons[file]}" for file in sorted(self._reasons)[:REASONS_SHOWN]]
+        shown += ["..."] if count > REASONS_SHOWN else []
+        raise UserError(
+            "\n    ".join(
+                [f"{key}: {count} of {total} files cannot be read, which is more than {tolerated:g}:", *shown]
+            )
+            + f"\nMend or delete them, or raise {key}."
+        )
+
+    def summary(self) -> dict[str, Finding]:
+        """Kind → what split.json says of it, the kinds in alphabetical order."""
+        return {
+            kind: {"count": len(files), "files": sorted(set(files))[:NAMES_KEPT], "kept": kept}
+            for (kind, kept), files in sorted(self._files.items())
+        }
+
+    def lines(self) -> Iterator[str]:
+        """One short line for each kind."""
+        for kind, found in self.summary().items():
+            names = ", ".join(found["files"][:NAMES_SHOWN])
+            more = ", ..." if len(found["files"]) > NAMES_SHOWN else ""
+            yield f"{found['count']} x {kind} ({'kept' if found['kept'] else 'left out'}): {names}{more}"

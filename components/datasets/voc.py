@@ -1,0 +1,245 @@
+"""Pascal VOC (Everingham, Van Gool, Williams, Winn and Zisserman 2010): objects in photographs, with their boxes.
+
+2007: 5,011 pictures to train on and 4,952 to test on; 2012: 11,540 without a test part; 20 classes. The data made
+here are drawn scenes in the same layout. Any data set of that layout will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from components.data import images
+from components.data.annotations import Annotation, AnnotationError, Object, parse, placed
+from components.data.dataset import Dataset, Examples, SplitConfig
+from components.data.findings import Findings
+from components.data.sources import Made, Source, Tree, own_tree
+from components.params import Section, UserError
+
+MADE_TRAINING, MADE_TEST = 960, 120
+JPEG_QUALITY = 90
+HOSTS = ("https://thor.robots.ox.ac.uk/pascal/VOC", "http://host.robots.ox.ac.uk/pascal/VOC")
+VOC2007 = Tree(  # the digests are those that torchvision lists
+    {
+        "VOCtrainval_06-Nov-2007.tar": "md5:c52e279531787c972589f7e41ab4ae64",
+        "VOCtest_06-Nov-2007.tar": "md5:b6e924de25625d8de591ea690078ad9f",
+    },
+    mirrors=tuple(f"{host}/voc2007" for host in HOSTS),
+)
+VOC2012 = Tree(
+    {"VOCtrainval_11-May-2012.tar": "md5:6cd6e144f989b92b3379bac3b3de84fd"},
+    mirrors=tuple(f"{host}/voc2012" for host in HOSTS),
+)
+SOURCES: dict[str, Source] = {
+    "sample": Made(lambda folder: make(folder)),
+    "made": Made(lambda folder: make(folder)),
+    "voc2007": VOC2007,
+    "voc2012": VOC2012,
+    "full": VOC2007,
+}
+
+
+class Config(Section):
+    source: str | None = Field(
+        description="null (the general source) | sample | made | voc2007 | voc2012 | full | the address, folder or "
+        "archive of data in VOC's layout"
+    )
+    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the pictures' side in pixels")
+    classes: tuple[str, ...] | None = Field(
+        min_length=1, description="null (every class that occurs) | a list of class names; other objects are left out"
+    )
+    difficult: bool = Field(description="true | false: whether objects marked as difficult count")
+    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
+    split: SplitConfig
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if classes and len(set(classes)) < len(classes):
+            raise ValueError("a class is named twice")
+        return classes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture and its XML file. prefix: what goes before their names where data sets of several years are read."""
+
+    xml: Path
+    image: Path
+    prefix: str
+    test: bool
+
+
+def make(folder: Path) -> None:
+    """Write drawn scenes as VOCdevkit/Made, in VOC's layout."""
+    from components.data.scene_samples import scenes  # drags in what draws, which nothing else here needs
+
+    top = folder / "VOCdevkit" / "Made"
+    for below in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (top / below).mkdir(parents=True)
+    names = [f"{number:06}" for number in range(1, MADE_TRAINING + MADE_TEST + 1)]
+    for name, scene in zip(names, scenes(len(names), seed=0), strict=True):
+        scene.image.save(top / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
+        (top / "Annotations" / f"{name}.xml").write_text(
+            _xml(f"{name}.jpg", scene.image.size, scene.objects), encoding="utf-8"
+        )
+    for part, own in (("trainval", names[:MADE_TRAINING]), ("test", names[MADE_TRAINING:])):
+        (top / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(own) + "\n", encoding="utf-8")
+
+
+def _xml(file: str, size: tuple[int, int], objects: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:
+    """VOC's XML of a made scene; the boxes are (xmin, ymin, xmax, ymax), counted from 1, both ends inside."""
+    lines = ["<annotation>", f"\t<filename>{file}</filename>"]
+    width, height = size
+    lines += [f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"]
+    for name, box in objects:
+        sides = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+        corners = "".join(f"<{key}>{value}</{key}>" for key, value in sides)
+        lines += [f"\t<object><name>{name}</name><difficult>0</difficult><bndbox>{corners}</bndbox></object>"]
+    return "\n".join([*lines, "</annotation>\n"])
+
+
+def sources(config: Config, general: str) -> tuple[str, Source]:
+    """The source that the section names, else the general one."""
+    name = config.source or general
+    if name in SOURCES:
+        return name, SOURCES[name]
+    try:
+        return name, own_tree(name)
+    except UserError as error:
+        raise UserError(f"voc.source: {error}; the sources: {', '.join(SOURCES)}") from None
+
+
+def read(config: Config, folder: Path, scratch: Path) -> Examples:
+    """The pictures in `folder` that show objects, those of its own test part last.
+
+    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (top, left, bottom, right) as shares
+    of the picture's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
+    of each picture's first object. Raises UserError when there are none, or too many unreadable files.
+    """
+    found = Findings()
+    entries = list(_entries(folder, found))
+    wanted = list(_annotated(entries, config, found))
+    rows = images.new_rows(scratch, max(len(wanted), 1), config.side)
+    shown: list[tuple[bool, list[Object]]] = []
+    files = [entry.image for entry, _ in wanted]
+    names = [f"{entry.prefix}{entry.image.name}" for entry, _ in wanted]
+    for number, picture in images.readable(files, names, config.side, found):
+        entry, annotation = wanted[number]
+        name = f"{entry.prefix}{entry.xml.name}"
+        if objects := placed(annotation, picture, name, found):
+            rows[len(shown)] = picture.pixels
+            shown.append((entry.test, objects))
+        else:
+            found.add("no objects", name, kept=False)
+    found.check(len(entries), config.bad_files, "voc.bad_files")
+    return _examples(rows[: len(shown)], shown, config, found, folder)
+
+
+def _examples(
+    rows: np.ndarray, shown: Sequence[tuple[bool, list[Object]]], config: Config, found: Findings, folder: Path
+) -> Examples:
+    """rows and, for each, (whether it belongs to the set's own test part, its objects) as Examples."""
+    learning = sum(not test for test, _ in shown)
+    if not learning:
+        part = "outside the data set's own test part " if shown else ""
+        odd = "".join(f"\n    {line}" for line in found.lines())
+        raise UserError(f"{folder}: no picture {part}shows an object to learn; look at voc.classes{odd}")
+    classes = config.classes or tuple(sorted({thing.name for _, objects in shown for thing in objects}))
+    numbers = {name: number for number, name in enumerate(classes)}
+    most = max(len(objects) for _, objects in shown)
+    boxes = np.zeros((len(shown), most, 4), dtype=np.float32)
+    labels = np.full((len(shown), most), -1, dtype=np.int64)
+    for row, (_, objects) in enumerate(shown):
+        boxes[row, : len(objects)] = [thing.box for thing in objects]
+        labels[row, : len(objects)] = [numbers[thing.name] for thing in objects]
+    return Examples(
+        inputs=rows,
+        targets=labels[:, 0].copy(),
+        classes=classes,
+        test_from=learning if learning < len(shown) else None,
+        extra={"boxes": boxes, "labels": labels},
+        findings=found,
+        rare_classes_ok=True,
+    )
+
+
+def _annotated(entries: Sequence[Entry], config: Config, found: Findings) -> Iterator[tuple[Entry, Annotation]]:
+    """The entries with objects that the configuration wants, and their annotations with these alone."""
+    for entry in entries:
+        name = f"{entry.prefix}{entry.xml.name}"
+        try:
+            annotation = parse(entry.xml)
+        except AnnotationError as error:
+            found.bad("broken annotation", name, str(error))
+            continue
+        wanted = []
+        for thing in annotation.objects:
+            if config.classes is not None and thing.name not in config.classes:
+                found.add("unknown class", name, kept=False)
+            elif thing.difficult and not config.difficult:
+                found.add("difficult object", name, kept=False)
+            else:
+                wanted.append(thing)
+        if wanted:
+            yield entry, replace(annotation, objects=tuple(wanted))
+        else:
+            found.add("no objects", name, kept=False)
+
+
+def _entries(folder: Path, found: Findings) -> Iterator[Entry]:
+    """Every picture with an XML file, by folder and name, those of the data sets' own test parts last."""
+    tops = [top for path in sorted(folder.rglob("Annotations")) if _xml_files(top := path.parent)]
+    if not tops:
+        raise UserError(
+            f"{folder}: no folder with Annotations/*.xml and JPEGImages/ is in it; voc.source must name one"
+        )
+    learning: list[Entry] = []
+    test: list[Entry] = []
+    for top in tops:
+        prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
+        annotations = _xml_files(top)
+        pictures: dict[str, Path] = {}
+        for file in images.image_files(top / "JPEGImages"):
+            pictures.setdefault(file.stem, file)
+        own_test, rest = _parts(top / "ImageSets" / "Main", set(annotations))
+        for name in sorted({*pictures, *own_test, *rest} - set(annotations)):
+            found.add("no annotation", f"{prefix}{name}", kept=False)
+        for name in sorted((own_test | rest) & set(annotations)):
+            if name in pictures:
+                entry = Entry(annotations[name], pictures[name], prefix, name in own_test)
+                (test if entry.test else learning).append(entry)
+            else:
+                found.add("no picture", f"{prefix}{name}.xml", kept=False)
+    yield from learning
+    yield from test
+
+
+def _xml_files(top: Path) -> dict[str, Path]:
+    """Name without ending → XML file of one folder in VOC's layout; nothing where it is none."""
+    if not (top / "JPEGImages").is_dir():
+        return {}
+    files = (path for path in (top / "Annotations").glob("*.xml") if not path.name.startswith("."))
+    return {path.stem: path for path in files}
+
+
+def _parts(lists: Path, annotated: set[str]) -> tuple[set[str], set[str]]:
+    """(names of the test part, of the rest), as the lists in a folder say; without lists the rest is all."""
+
+    def listed(*parts: str) -> set[str] | None:
+        files = [file for part in parts if (file := lists / f"{part}.txt").is_file()]
+        lines = (
+            line.strip() for file in files for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+        )
+        return {line for line in lines if line} if files else None
+
+    test = listed("test") or set()
+    rest = next((names for names in (listed("trainval"), listed("train", "val")) if names is not None), annotated)
+    return test, rest - test
+
+
+DATASET = Dataset(name="voc", sources=sources, read=read)

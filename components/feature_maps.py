@@ -1,0 +1,44 @@
+"""What a network's first convolutions make of one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.pictures import draw_feature_maps
+
+LAYERS_SHOWN = 3
+
+
+@torch.inference_mode()
+def first_maps(model: nn.Module, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """(layer's name, its output (channels, height, width)) of the first convolution at each of the first three sizes.
+
+    image: uint8 (channels, height, width).
+    """
+    found: dict[tuple[int, ...], tuple[str, np.ndarray]] = {}
+
+    def record(name: str) -> Any:
+        def keep(_: nn.Module, __: Any, output: Tensor) -> None:
+            found.setdefault(tuple(output.shape[2:]), (name, output[0].float().cpu().numpy()))
+
+        return keep
+
+    hooks = [m.register_forward_hook(record(n)) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    try:
+        device = next(model.parameters()).device
+        model(torch.tensor(image, device=device).float().div(255).unsqueeze(0))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(found.values())[:LAYERS_SHOWN]
+
+
+def draw_first_layers(model: nn.Module, image: np.ndarray, file: Path) -> None:
+    """A picture of the first layers' maps into `file`."""
+    names = {name: name.removeprefix("backbone.net.") for name, _ in model.named_modules()}
+    draw_feature_maps(file, image, [(names[name], maps) for name, maps in first_maps(model, image)])

@@ -1,0 +1,116 @@
+"""What detectors of many objects share: how detections are kept, and how good they are.
+
+Detections are (pictures, DETECTIONS, 6): class number, score, top, left, bottom, right as fractions, the surest first;
+the class is -1 where there are no more. True objects are (pictures, objects, 5), the same without a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.data.loaders import Split
+from components.params import UserError
+from components.pictures import Box, draw_boxes
+from components.task import Batch, read_inputs
+
+DETECTIONS = 100
+BEFORE_NMS = 400  # of each class, the surest, as in SSD
+PICTURED = 8
+SHOWN_FROM = 0.5  # score of a detection that the report's pictures show
+AVERAGE_PRECISION = "average_precision.csv"
+
+
+def objects_of(where: str, split: Split, rows: np.ndarray) -> Tensor:
+    """float32 (rows, objects, 5), padded with the class -1. `where`: the section, for messages."""
+    if "boxes" not in split.arrays:
+        raise UserError(f"{where}.data: it must name a data set whose pictures have boxes, such as voc")
+    objects = np.concatenate([split.arrays["labels"][rows][..., None], split.arrays["boxes"][rows]], axis=-1)
+    return torch.from_numpy(objects.astype(np.float32))
+
+
+def batch(where: str, split: Split, rows: np.ndarray) -> Batch:
+    """Images, or stored features, and as targets their objects."""
+    return Batch(read_inputs(split, rows), objects_of(where, split, rows))
+
+
+def kept(scores: Tensor, boxes: Tensor, score: float, overlap: float) -> Tensor:
+    """One picture's detections, (DETECTIONS, 6), after non-maximum suppression within each class.
+
+    scores: (boxes, classes). boxes: (boxes, 4). score: the least that counts. overlap: the largest intersection over
+    union that two detections of one class may have.
+    """
+    from torchvision.ops import batched_nms  # here, since every stage imports this file to check params.yaml
+
+    number = min(BEFORE_NMS, len(scores))
+    values, places = scores.topk(number, dim=0)
+    values, places = values.t().flatten(), places.t().flatten()
+    labels = torch.arange(scores.shape[1], device=scores.device).repeat_interleave(number)
+    sure = values >= score
+    values, found, labels = values[sure], boxes[places[sure]], labels[sure]
+    chosen = batched_nms(found, values, labels, overlap)[:DETECTIONS]
+    detections = torch.cat([labels[chosen, None].float(), values[chosen, None], found[chosen]], dim=1)
+    padding = torch.tensor([-1.0, 0, 0, 0, 0, 0], device=scores.device).expand(DETECTIONS - len(chosen), 6)
+    return torch.cat([detections, padding])
+
+
+def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[str, float], dict[int, float]]:
+    """({"map_50", "map", "mar"}, class number → average precision at 0.5) as COCO counts them (Lin et al. 2014).
+
+    map_50: at an intersection over union of 0.5; map: the mean over 0.5 to 0.95; mar: the mean recall over the same.
+    Means are over the classes that occur.
+    """
+    from torchmetrics.detection import MeanAveragePrecision
+
+    counted = MeanAveragePrecision(box_format="xyxy", iou_type="bbox")
+    found = [
+        {"boxes": d[:, 2:], "scores": d[:, 1], "labels": d[:, 0].int()} for d in (d[d[:, 0] >= 0] for d in detections)
+    ]
+    truth = [{"boxes": o[:, 1:], "labels": o[:, 0].int()} for o in (o[o[:, 0] >= 0] for o in objects)]
+    counted.update(found, truth)
+    result = counted.compute()
+    means = {"map_50": result["map_50"].item(), "map": result["map"].item(), "mar": result["mar_100"].item()}
+    return means, _precision_of_each(found, truth)
+
+
+def _precision_of_each(found: list[dict[str, Tensor]], truth: list[dict[str, Tensor]]) -> dict[int, float]:
+    from torchmetrics.detection import MeanAveragePrecision
+
+    counted = MeanAveragePrecision(iou_type="bbox", iou_thresholds=[0.5], class_metrics=True)
+    counted.update(found, truth)
+    result = counted.compute()
+    pairs = zip(result["classes"].reshape(-1).tolist(), result["map_per_class"].reshape(-1).tolist(), strict=True)
+    return {int(number): precision for number, precision in pairs if precision >= 0}
+
+
+def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test mAP and recall; average_precision.csv and predictions.png into `folder`."""
+    import pandas as pd
+
+    objects = objects_of(where, split, rows)
+    means, each = mean_average_precision(detections, objects)
+    truth = objects[..., 0].long()
+    table = [
+        {"class": name, "average_precision": each[number], "objects": int((truth == number).sum())}
+        for number, name in enumerate(split.classes)
+        if number in each
+    ]
+    pd.DataFrame(table).to_csv(folder / AVERAGE_PRECISION, index=False)
+    shown = slice(min(PICTURED, len(rows)))
+    names = split.classes
+    true = [[Box(names[int(o[0])], _corners(o[1:])) for o in picture if o[0] >= 0] for picture in objects[shown]]
+    found = [
+        [Box(names[int(d[0])], _corners(d[2:]), d[1].item()) for d in picture if d[0] >= 0 and d[1] >= SHOWN_FROM]
+        for picture in detections[shown]
+    ]
+    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, found)
+    return {**means, "examples": len(rows)}
+
+
+def _corners(box: Tensor) -> tuple[float, float, float, float]:
+    top, left, bottom, right = box.tolist()
+    return top, left, bottom, right

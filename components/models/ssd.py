@@ -1,0 +1,149 @@
+"""Many objects in one pass: the single shot detector (Liu et al. 2016), and its light form for small machines.
+
+SSD300 on VGG16: 8,732 default boxes; 35,641,826 parameters with COCO's 90 classes. SSDLite320 on MobileNetV3: 3,234
+boxes; 3,440,060 parameters. Both are torchvision's; any other backbone gets SSDLite's layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components import augment, default_boxes, many_objects
+from components.data.loaders import DataSpec, Split
+from components.default_boxes import Outputs, decoded
+from components.feature_maps import draw_first_layers
+from components.pretrained import Pretrained, PretrainedConfig, check_colours, freeze
+from components.ssd_networks import BASES, SSD300, SSDLITE320, Parts, parts_of
+from components.ssd_networks import default_boxes as all_boxes
+from components.task import Batch, Task
+
+
+class Config(PretrainedConfig):
+    backbone: str = Field(
+        description=f"{SSD300} | {SSDLITE320} | a model of timm or torchvision, which gets SSDLite's layers"
+    )
+    score: float = Field(ge=0, lt=1, description="a number in [0, 1): the least probability of a detection")
+    nms: float = Field(gt=0, le=1, description="a number in (0, 1]: the most that two detections of a class overlap")
+
+    @property
+    def base_network(self) -> str:
+        return BASES.get(self.backbone, self.backbone)
+
+
+class SSD(Pretrained):
+    """Images (batch, 3, height, width) → (batch, boxes, 8 + classes + 1), as default_boxes.Outputs has it."""
+
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        check_colours(config, "ssd", data)
+        parts = parts_of(config.backbone, config.weights == "none", "ssd.backbone")
+        freeze(parts.backbone, config, "ssd")
+        shapes = _map_shapes(parts)
+        super().__init__(parts.backbone, config, data, most=parts.taps[0])
+        self.side, self.taps, self.extras, self.scale = parts.side, parts.taps, parts.extras, parts.scale
+        self.config = config
+        channels = [shape[0] for shape in shapes]
+        self.head = parts.head(channels, parts.boxes.num_anchors_per_location(), len(data.classes) + 1)
+        self.boxes: Tensor
+        boxes = all_boxes(parts.boxes, parts.side, [(shape[1], shape[2]) for shape in shapes])
+        self.register_buffer("boxes", boxes, persistent=False)
+
+    def beginning(self, images: Tensor) -> Tensor:
+        return super().beginning(resized(images, self.side))
+
+    def rest(self, features: Tensor) -> Tensor:
+        maps = _maps(self, features, self.first)
+        if self.scale is not None:
+            maps[0] = self.scale.view(1, -1, 1, 1) * functional.normalize(maps[0])
+        found = self.head(maps)
+        boxes = self.boxes.expand(len(features), -1, -1)
+        return Outputs(found["bbox_regression"].float(), boxes, found["cls_logits"].float()).joined()
+
+
+def _maps(network: SSD | Parts, x: Tensor, first: int) -> list[Tensor]:
+    """The maps that the heads read, from what the backbone's step `first` is given."""
+    maps = []
+    for tap in network.taps:
+        x = network.backbone.run(x, first, tap)
+        maps.append(x)
+        first = tap
+    x = network.backbone.run(x, first)
+    for block in network.extras:
+        x = block(x)
+        maps.append(x)
+    return maps
+
+
+def _map_shapes(parts: Parts) -> list[tuple[int, ...]]:
+    """Computed without data, on copies that stay in evaluation mode."""
+    network = Parts(**{**vars(parts), "backbone": copy.deepcopy(parts.backbone), "extras": copy.deepcopy(parts.extras)})
+    network.backbone.to("meta").eval()
+    network.extras.to("meta").eval()
+    return [tuple(x.shape[1:]) for x in _maps(network, torch.zeros(1, 3, parts.side, parts.side, device="meta"), 0)]
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Images (batch, 3, height, width) at `side` x `side` pixels."""
+    if images.shape[-2:] == (side, side):
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
+def build(config: Config, data: DataSpec) -> SSD:
+    """The network with its frozen layers. Raises UserError when backbone, layer or data do not fit."""
+    return SSD(config, data)
+
+
+def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+    return default_boxes.loss(outputs, batch.targets)
+
+
+def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+    """How often the surest box of a picture finds an object: its class, and an overlap of 0.5 or more; summed."""
+    found = Outputs.of(outputs)
+    scores = found.scores()
+    surest = scores.flatten(1).argmax(dim=1)
+    rows, place = torch.arange(len(scores), device=scores.device), surest // scores.shape[2]
+    boxes = decoded(found.offsets[rows, place], found.boxes[rows, place])
+    iou = default_boxes.overlaps(boxes[:, None], batch.targets[..., 1:])[:, 0]
+    right = (batch.targets[..., 0] == (surest % scores.shape[2])[:, None]) & (iou >= default_boxes.MATCHED)
+    return {"surest_right": right.any(dim=1).sum()}
+
+
+@torch.inference_mode()
+def predict(model: SSD, images: Tensor) -> Tensor:
+    """The detections in each image, as many_objects has them, on the CPU."""
+    outputs = Outputs.of(model(images).float())
+    found = [
+        many_objects.kept(scores, decoded(offsets, boxes), model.config.score, model.config.nms)
+        for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
+    ]
+    return torch.stack(found).cpu()
+
+
+def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """mAP, recall and how many default boxes are tried; what many_objects.evaluate writes; feature_maps.png."""
+    assert isinstance(model, SSD)
+    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
+    return {**many_objects.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
+
+
+TASK = Task(
+    name="ssd",
+    config=Config,
+    build=build,
+    batch=partial(many_objects.batch, "ssd"),
+    loss=loss,
+    metrics=metrics,
+    evaluate=evaluate,
+    predict=predict,
+    augment=augment.many_boxes,
+)
