@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 TRAINING, VALIDATION, INK, GRID = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
 SIZE = (5.4, 4.2)  # inches, for all, so that cards side by side are of one height
+NAMED_LAYERS, NAME_LENGTH = 6, 28
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp and searchable
     "svg.hashsalt": "trainyard",  # else the identifiers are random
@@ -31,7 +32,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def curves(history: pd.DataFrame, measure: str, kept: int) -> str:
+def curves(history: pd.DataFrame, measure: str, label: str, kept: int) -> str:
     """A measure over the epochs, in training and in validation, with the epoch whose weights were kept."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
@@ -40,7 +41,7 @@ def curves(history: pd.DataFrame, measure: str, kept: int) -> str:
         column = f"validation_{measure}"
         axis.plot(history["epoch"], history[column], color=VALIDATION, marker=".", label="validation")
         axis.axvline(kept, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
-        axis.set(xlabel="epoch", ylabel=measure)
+        axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
         return _svg(figure)
@@ -67,9 +68,26 @@ def confusion(table: pd.DataFrame, classes: list[str]) -> str:
         return _svg(figure)
 
 
+def precisions(table: pd.DataFrame) -> str:
+    """A bar for each class (columns class, average_precision, objects), the easiest on top."""
+    ordered = table.sort_values("average_precision", kind="stable")
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axis = figure.subplots()
+        names = [f"{name} ({count})" for name, count in zip(ordered["class"], ordered["objects"], strict=True)]
+        bars = axis.barh(names, ordered["average_precision"], color=TRAINING)
+        axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=9, color=INK)
+        axis.set(xlabel="average precision at IoU 0.5 (objects in the test part)", xlim=(0, 1.12))
+        return _svg(figure)
+
+
 def gradients(layers: pd.DataFrame) -> str:
-    """Each weight's gradient norm over the epochs on a logarithmic scale, from the first layer to the last."""
+    """Each weight's gradient norm over the epochs on a logarithmic scale, from the first layer to the last.
+
+    Of many layers all are drawn and some, from the first to the last, are named.
+    """
     names = list(dict.fromkeys(layers["layer"]))
+    named = {round(place * (len(names) - 1) / (NAMED_LAYERS - 1)) for place in range(NAMED_LAYERS)}
     colours = matplotlib.colormaps["viridis"].resampled(max(2, len(names)))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
@@ -77,12 +95,17 @@ def gradients(layers: pd.DataFrame) -> str:
         for number, name in enumerate(names):
             own = layers[layers["layer"] == name]
             positive = own["gradient"].replace(0.0, math.nan)
-            label = f"{number + 1}  {name.removesuffix('.weight')}"
+            label = f"{number + 1}  {_short(name.removesuffix('.weight'))}" if number in named else None
             axis.plot(own["epoch"], positive, color=colours(number), marker=".", label=label)
         axis.set(xlabel="epoch", ylabel="gradient norm", yscale="log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="layer, first to last", title_fontsize=8)
+        title = "layer, first to last" if len(names) <= NAMED_LAYERS else f"some of {len(names)} layers, first to last"
+        figure.legend(loc="outside lower center", fontsize=8, ncols=2, title=title, title_fontsize=8)
         return _svg(figure)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else f"…{name[-NAME_LENGTH:]}"
 
 
 def _svg(figure: Figure) -> str:

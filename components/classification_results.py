@@ -14,6 +14,7 @@ from components.data.loaders import Split
 from components.feature_maps import draw_first_layers
 
 PICTURED = 16
+LONG = 4  # letters in a class's name, from which on a picture's title takes two lines
 
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
@@ -31,6 +32,8 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     worst = wrong[losses[wrong].argsort(descending=True, stable=True)][:PICTURED].numpy()
     confidence = logits.softmax(dim=1).max(dim=1).values
     titles = [f"{names[targets[i]]} as {names[predicted[i]]}, {confidence[i]:.0%}" for i in worst]
+    if max(map(len, names)) > LONG:
+        titles = [title.replace(" as ", "\nas ") for title in titles]
     pictures = split.arrays["inputs"][rows[worst]]
     _draw_mistakes(pictures, titles, folder / "mistakes.png")
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
@@ -48,13 +51,13 @@ def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:
 
     columns = 4  # so that the titles can be read on a telephone
     lines = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(1.6 * columns, 1.8 * lines), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 2.0 * lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for axis in axes:
         axis.set_axis_off()
     for axis, image, title in zip(axes, images, titles, strict=False):
         axis.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(title, fontsize=12)
+        axis.set_title(title, fontsize=11)
     if not len(images):
         axes[0].set_title("no mistakes", fontsize=12)
     figure.savefig(file, dpi=150, metadata={"Software": None})

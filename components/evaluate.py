@@ -21,6 +21,7 @@ from components.data.loaders import Split, open_split
 from components.files import whole_folder, write_whole
 from components.params import UserError
 
+TIMINGS = "timing"  # under the runs' folder
 CARRIED = (artifact.HISTORY, artifact.LAYERS, artifact.DESCRIPTION)
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     paths = params.load().paths
     trained = artifact.load(Path(paths.models) / name)
     split = open_split(Path(paths.split) / trained.config.data)
-    timing = Path(paths.runs) / "timing" / f"{name}.json"
+    timing = Path(paths.runs) / TIMINGS / f"{name}.json"
     found = evaluate(trained, split, Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name, timing)
     shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in found.items())
     print(f"{name} on the test part: {shown}", flush=True)

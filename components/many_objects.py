@@ -21,7 +21,7 @@ from components.task import Batch, read_inputs
 DETECTIONS = 100
 BEFORE_NMS = 400  # of each class, the surest, as in SSD
 PICTURED = 8
-SHOWN_FROM = 0.5  # score of a detection that the report's pictures show
+SHOWN_FROM, SHOWN = 0.5, 6  # the report's pictures show detections of this score or more, the surest ones
 AVERAGE_PRECISION = "average_precision.csv"
 
 
@@ -104,7 +104,11 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
     names = split.classes
     true = [[Box(names[int(o[0])], _corners(o[1:])) for o in picture if o[0] >= 0] for picture in objects[shown]]
     found = [
-        [Box(names[int(d[0])], _corners(d[2:]), d[1].item()) for d in picture if d[0] >= 0 and d[1] >= SHOWN_FROM]
+        [
+            Box(names[int(d[0])], _corners(d[2:]), d[1].item())
+            for d in picture[:SHOWN]
+            if d[0] >= 0 and d[1] >= SHOWN_FROM
+        ]
         for picture in detections[shown]
     ]
     draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, found)

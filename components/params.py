@@ -71,7 +71,7 @@ class ParamsError(UserError):
 
 @dataclass(frozen=True)
 class Params:
-    """A checked params.yaml: the general values and each named section."""
+    """A checked params.yaml: the general values and each named section, in the file's order."""
 
     general: General
     sections: Mapping[str, Section]
@@ -126,7 +126,7 @@ def load(file: Path = FILE) -> Params:
     faults += _unknown_data(sections)
     if faults or general is None:
         raise ParamsError(file, faults)
-    return Params(general, sections)
+    return Params(general, {name: sections[name] for name in values if name in sections})
 
 
 def _unknown_data(sections: Mapping[str, Section]) -> list[str]:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any
 
 POLL_SECONDS = 0.1
-NOT_SHOWN = {"epoch", "seconds", "examples_per_second", "gradient_norm"}
 
 
 class ProgressPrinter:
@@ -59,8 +58,10 @@ class ProgressPrinter:
 
 
 def epoch_line(task: str, record: dict[str, Any], epochs: int, seconds: Sequence[float]) -> str:
-    """ "cnn  epoch  3/10  loss 0.61  …  9,800 examples/s  12 s left" """
-    values = [f"{k.replace('_', ' ')} {v:.4f}" for k, v in record.items() if k not in NOT_SHOWN]
+    """ "cnn  epoch  3/10  loss 0.61  validation: loss 0.65  accuracy 0.81  9,800 examples/s  12 s left" """
+    validation = {k.removeprefix("validation_"): v for k, v in record.items() if k.startswith("validation_")}
+    values = [f"loss {record['loss']:.4f}", "validation:"]
+    values += [f"{k.replace('_', ' ')} {v:.4f}" for k, v in validation.items()]
     done = record["epoch"]
     parts = [f"{task}  epoch {done:>{len(str(epochs))}}/{epochs}", *values]
     parts.append(f"{record['examples_per_second']:,.0f} examples/s")

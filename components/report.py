@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,27 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components import artifact, charts, params
+from components.evaluate import TIMINGS
 from components.files import whole_folder
+from components.many_objects import AVERAGE_PRECISION
 from components.params import UserError
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+LABELS = {  # of measures whose names in JSON and CSV do not read well
+    "iou": "mean overlap (IoU)",
+    "iou_50": "boxes with IoU ≥ 0.5",
+    "surest_right": "surest box right",
+    "map_50": "mAP at IoU 0.5",
+    "map": "mAP, IoU 0.5 to 0.95",
+    "mar": "mean recall",
+    "windows": "windows tried in a picture",
+}
+TITLES = {
+    "mistakes": "Worst mistakes on the test part",
+    "predictions": "Predictions on the test part: the surest",
+    "feature_maps": "What the first layers see",
+    "convolution": "What one convolution does",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,17 @@ class Chapter:
     config: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Way:
+    """A detector of many objects, as a line of the table that compares them."""
+
+    name: str
+    windows: str
+    milliseconds: str
+    map_50: str
+    map: str
+
+
 def chapter(name: str, metrics: dict[str, float], plots: Path) -> Chapter:
     """What the evaluation stage left in `plots`, drawn."""
     history = pd.read_csv(plots / artifact.HISTORY)
@@ -41,23 +70,41 @@ def chapter(name: str, metrics: dict[str, float], plots: Path) -> Chapter:
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
     kept = described["epoch"]
     measured = [c.removeprefix("validation_") for c in map(str, history) if c.startswith("validation_")]
-    figures = [(m.capitalize(), charts.curves(history, m, kept)) for m in measured]
+    figures = [(_label(m)[0].upper() + _label(m)[1:], charts.curves(history, m, _label(m), kept)) for m in measured]
     if (plots / "confusion.csv").exists():
         table = pd.read_csv(plots / "confusion.csv", dtype=str)
         figures.append(("Confusion on the test part", charts.confusion(table, described["data"]["classes"])))
+    if (plots / AVERAGE_PRECISION).exists():
+        figures.append(
+            ("Average precision on the test part", charts.precisions(pd.read_csv(plots / AVERAGE_PRECISION)))
+        )
     figures.append(("Gradients, layer by layer", charts.gradients(layers)))
+    parameters = [("parameters", f"{described['parameters']:,}")]
+    if described["trained_parameters"] < described["parameters"]:
+        parameters.append(("of them trained", f"{described['trained_parameters']:,}"))
     return Chapter(
         name=name,
-        headline=[
-            *_headline(metrics),
-            ("parameters", f"{described['parameters']:,}"),
-            ("epoch kept", str(kept)),
-        ],
+        headline=[*_headline(metrics), *parameters, ("epoch kept", str(kept))],
         finding=finding(history),
         figures=figures,
         pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"))],
         config=described["config"],
     )
+
+
+def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
+    """The detectors of many objects, if there are several to compare."""
+    found = []
+    for name, own in metrics.items():
+        if "windows" in own:
+            file = timings / f"{name}.json"
+            # Times are no outputs of a stage: where DVC brought the metrics from its cache, there is none.
+            timing = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+            milliseconds = f"{timing['milliseconds_per_example']:.0f}" if timing else "not measured here"
+            found.append(
+                Way(name, f"{own['windows']:,}", milliseconds, f"{own['map_50']:.1%}", f"{own['map']:.1%}"),
+            )
+    return found if len(found) > 1 else []
 
 
 def finding(history: pd.DataFrame) -> str:
@@ -77,37 +124,44 @@ def finding(history: pd.DataFrame) -> str:
 
 
 def _headline(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    """Test metrics as text: shares in percent, counts whole, the rest with four digits."""
+    """Test metrics as text: shares in percent, counts whole, the loss with four digits."""
     texts = []
     for name, value in metrics.items():
-        if isinstance(value, int):
-            text = f"{value:,}"
-        else:
-            text = f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4f}"
-        texts.append((f"test {name}", text))
+        fraction = f"{value:.4f}" if name == "loss" else f"{value:.2%}"
+        label = _label(name) if name == "windows" else f"test {_label(name)}"
+        texts.append((label, f"{value:,}" if isinstance(value, int) else fraction))
     return texts
 
 
+def _label(measure: str) -> str:
+    return LABELS.get(measure, measure.replace("_", " "))
+
+
 def _title(picture: Path) -> str:
-    return {"mistakes": "Worst mistakes on the test part"}.get(
-        picture.stem, picture.stem.replace("_", " ").capitalize()
-    )
+    return TITLES.get(picture.stem, picture.stem.replace("_", " ").capitalize())
 
 
 def _data_address(picture: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
-def write_report(metrics: Path, plots: Path, target: Path) -> Path:
-    """Write `target`/index.html from the folders of metrics and plots; return the page's path."""
-    files = sorted(metrics.glob("*.json"))
+def write_report(metrics: Path, plots: Path, timings: Path, target: Path, order: Sequence[str] = ()) -> Path:
+    """Write `target`/index.html from the folders of metrics, plots and timings; return the page's path.
+
+    order: the models' names, those that come first; any others follow.
+    """
+    known = list(order)
+    files = sorted(
+        metrics.glob("*.json"), key=lambda f: (known.index(f.stem) if f.stem in known else len(known), f.stem)
+    )
     if not files:
         raise UserError(f"{metrics}: no metrics here; `dvc repro` makes them")
-    chapters = [chapter(f.stem, json.loads(f.read_text(encoding="utf-8")), plots / f.stem) for f in files]
+    found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
+    chapters = [chapter(name, own, plots / name) for name, own in found.items()]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template(TEMPLATE.name).render(chapters=chapters)
+    page = environment.get_template(TEMPLATE.name).render(chapters=chapters, ways=ways(found, timings))
     with whole_folder(target) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
     return target / "index.html"
@@ -115,8 +169,12 @@ def write_report(metrics: Path, plots: Path, target: Path) -> Path:
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m components.report", description="Write the report.").parse_args()
-    paths = params.load().paths
-    page = write_report(Path(paths.metrics), Path(paths.plots), Path(paths.report))
+    settings = params.load()
+    paths = settings.paths
+    timings = Path(paths.runs) / TIMINGS
+    page = write_report(
+        Path(paths.metrics), Path(paths.plots), timings, Path(paths.report), order=list(settings.sections)
+    )
     print(f"report: {page}", flush=True)
 
 

@@ -31,7 +31,6 @@ from components.pretrained import PretrainedConfig
 
 FILE, SUMMARY = "backbone.safetensors", "weights.json"
 HUB = "https://huggingface.co"
-PARTS = ("weight", "bias", "running_mean", "running_var")
 Colours = tuple[float, ...]
 
 
@@ -114,7 +113,10 @@ def _from_hub(name: str, folder: Path) -> Path:
 
         address = get_model_weights(name).DEFAULT.url
     file = folder / address.rsplit("/", 1)[-1]
-    fetch_file(address, file)
+    try:
+        fetch_file(address, file)
+    except FetchError as error:
+        raise FetchError(f"{address}: {error}") from None
     if file.suffix == ".pth":
         _check_named_digest(file)
     return file
@@ -161,19 +163,26 @@ def _reason(error: Exception) -> str:
 def remapped(given: Mapping[str, Tensor], own: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
     """The given tensors under a network's own names: by name where all are there, else by order.
 
-    Every shape is checked; what comes after the network's last tensor (a classifier) is left out.
-    Raises UserError at the first tensor that does not fit.
+    Every shape, and what each tensor is (weight, bias, a mean or a variance), is checked; what comes after the
+    network's last tensor (a classifier) is left out. Raises UserError at the first tensor that does not fit.
     """
     names = [n for n in own if not n.endswith("num_batches_tracked")]
     listed = {n.removeprefix("module."): t for n, t in given.items() if not n.endswith("num_batches_tracked")}
     if all(n in listed for n in names):
         pairs = [(n, n) for n in names]
+    elif file.endswith(".safetensors"):
+        lacking = next(n for n in names if n not in listed)
+        raise UserError(
+            f"{file}: it holds no {lacking}, and other names cannot be told apart in a .safetensors file, which keeps "
+            f"no order; save the network's state_dict() as a .pth file"
+        )
     elif len(listed) < len(names):
         raise UserError(f"{file}: it holds {len(listed)} tensors, and the backbone has {len(names)}")
     else:
         pairs = list(zip(names, listed, strict=False))
     for name, key in pairs:
-        if listed[key].shape != own[name].shape:
+        same_part = name.rpartition(".")[2] == key.rpartition(".")[2]
+        if listed[key].shape != own[name].shape or not same_part:
             raise UserError(
                 f"{file}: {key} has the shape {tuple(listed[key].shape)}, and the backbone's {name} "
                 f"{tuple(own[name].shape)}: these are another network's weights"

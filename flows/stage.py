@@ -94,9 +94,12 @@ def _reason(said: list[str]) -> str:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Unbuffered output, and this Python first on the path: dvc.yaml says just `python`."""
+    """Unbuffered output, and this Python first on the path: dvc.yaml says just `python`.
+
+    Threads that wait do not spin: beside another stage that would take away the cores which they wait for.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PYTHONUNBUFFERED": "1", "PATH": path, **extra}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1", "PATH": path, **extra}
 
 
 def _is_dvc_chatter(line: str) -> bool:

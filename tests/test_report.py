@@ -27,8 +27,10 @@ def evaluated(config: Config, made_split: Split, tmp_path_factory: pytest.TempPa
     training = fit(TASK, settings, made_split, CPU, lambda *_: None)
     artifact.save(folder / "models" / "cnn", TASK, settings, made_split.spec, training.state())
     saved = artifact.load(folder / "models" / "cnn")
-    evaluate(saved, made_split, folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing.json")
-    write_report(folder / "metrics", folder / "plots", folder / "report")
+    evaluate(
+        saved, made_split, folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing" / "cnn.json"
+    )
+    write_report(folder / "metrics", folder / "plots", folder / "timing", folder / "report")
     return folder
 
 
@@ -44,7 +46,7 @@ def test_the_page_holds_everything_and_fetches_nothing(evaluated: Path) -> None:
 
 
 def test_the_same_data_give_the_same_page(evaluated: Path, tmp_path: Path) -> None:
-    again = write_report(evaluated / "metrics", evaluated / "plots", tmp_path / "report")
+    again = write_report(evaluated / "metrics", evaluated / "plots", evaluated / "timing", tmp_path / "report")
     assert again.read_bytes() == (evaluated / "report" / "index.html").read_bytes()
 
 
@@ -66,7 +68,7 @@ def test_evaluating_on_other_data_than_trained_on_is_refused(
 
 def test_no_metrics_or_no_model_say_what_makes_them(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
-        write_report(tmp_path, tmp_path, tmp_path / "report")
+        write_report(tmp_path, tmp_path, tmp_path, tmp_path / "report")
     with pytest.raises(UserError, match="dvc repro"):
         artifact.load(tmp_path)
 

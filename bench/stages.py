@@ -1,0 +1,48 @@
+"""A folder of its own with a params.yaml, in which a bench runs the real stages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+class Stages:
+    """values: those of the committed params.yaml, to be changed between stages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.values: dict[str, Any] = YAML(typ="safe").load((REPO / "params.yaml").read_text())
+
+    def run(self, *command: str, **environment: str) -> float:
+        """Run `python -m …` with the current values; the seconds that it took."""
+        YAML(typ="safe").dump(self.values, self.folder / "params.yaml")
+        everything = {**os.environ, "PYTHONPATH": str(REPO), **environment}
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.folder, env=everything, check=False, stdout=subprocess.DEVNULL
+        )
+        if done.returncode:
+            sys.exit(done.returncode)
+        return time.monotonic() - started
+
+    def path(self, kind: str, *parts: str) -> Path:
+        """A path below one of params.yaml's `paths`."""
+        return self.folder.joinpath(self.values["paths"][kind], *parts)
+
+    def metrics(self, model: str) -> dict[str, float]:
+        found: dict[str, float] = json.loads(self.path("metrics", f"{model}.json").read_text())
+        return found
+
+
+def absolute(source: str) -> str:
+    """A path here as an absolute one, since stages run in another folder; anything else as it is."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
