@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,16 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
     return params.Params(settings.general, {**settings.sections, name: section})
 
 
+@contextmanager
+def fewer_pictures() -> Iterator[None]:
+    """Made data are smaller than in use: 60 flowers, 40 + 12 scenes."""
+    with pytest.MonkeyPatch.context() as fewer:
+        fewer.setattr(flowers, "MADE_PER_CLASS", 12)
+        fewer.setattr(voc, "MADE_TRAINING", 40)
+        fewer.setattr(voc, "MADE_TEST", 12)
+        yield
+
+
 @pytest.fixture(scope="session")
 def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
     """A data set's name → its made examples, fewer pictures than in use, split as the stages do it."""
@@ -54,10 +64,7 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
         settings = with_source(committed, name, "made")
-        with pytest.MonkeyPatch.context() as fewer:
-            fewer.setattr(flowers, "MADE_PER_CLASS", 12)
-            fewer.setattr(voc, "MADE_TRAINING", 40)
-            fewer.setattr(voc, "MADE_TEST", 12)
+        with fewer_pictures():
             download(name, settings, folder / "raw")
         split(name, settings, folder / "raw", folder / "split")
         return open_split(folder / "split")

@@ -11,18 +11,33 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import Project, lines_until
+from components.datasets import flowers, voc
+from tests.conftest import Project, fewer_pictures, lines_until
 
 pytestmark = pytest.mark.slow
 
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
+CNN = "evaluate@cnn"
+PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
+OTHERS = (
+    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "voc")),
+    *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
+)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
-    """A project whose whole pipeline has run once, and what that printed."""
-    project = Project(tmp_path_factory.mktemp("ran") / "project")
-    project.change(mnist__source="made", cnn__epochs=2)
+    """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
+    folder = tmp_path_factory.mktemp("ran")
+    project = Project(folder / "project")
+    with fewer_pictures():
+        flowers.make(folder / "flowers")
+        (folder / "voc").mkdir()
+        voc.make(folder / "voc")
+    project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"), mnist__source="made")
+    project.change(cnn__epochs=2)
+    for model in PRETRAINED:
+        project.change(**{f"{model}__weights": "none", f"{model}__epochs": 1})
     done = project.run("flows.pipeline")
     assert done.returncode == 0, done.stdout
     yield project, done.stdout
@@ -37,8 +52,8 @@ def outcomes(printed: str) -> dict[str, str]:
 
 def test_everything_runs_and_the_last_line_is_the_reports_path(ran: tuple[Project, str]) -> None:
     project, printed = ran
-    assert outcomes(printed) == dict.fromkeys(STAGES, "ran")
-    assert re.search(r"cnn  epoch 1/2  loss .* examples/s  .* left", printed)
+    assert outcomes(printed) == dict.fromkeys((*STAGES, *OTHERS), "ran")
+    assert re.search(r"cnn  epoch 1/2  loss .*  validation: loss .* examples/s  .* left", printed)
     page = re.fullmatch(r"Report: (.+)", printed.splitlines()[-1])
     assert page
     assert Path(page[1]) == project.folder / "data/report/index.html"
@@ -50,7 +65,7 @@ def test_a_second_run_trains_nothing_says_so_and_is_quick(ran: tuple[Project, st
     started = time.monotonic()
     done = project.run("flows.pipeline")
     assert time.monotonic() - started < 60
-    assert outcomes(done.stdout) == dict.fromkeys(STAGES, "unchanged")
+    assert outcomes(done.stdout) == dict.fromkeys((*STAGES, *OTHERS), "unchanged")
     assert "nothing was trained" in done.stdout
     assert "epoch" not in done.stdout
 
@@ -64,8 +79,10 @@ def test_dvc_alone_finds_nothing_to_do_after_the_flow(ran: tuple[Project, str]) 
 def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
     project, _ = ran
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
-    (found,) = metrics[""]["data"].values()
-    assert 0 <= found["data"]["accuracy"] <= 1
+    found = {Path(file).stem: own["data"] for file, own in metrics[""]["data"].items()}
+    assert set(found) == {"cnn", *PRETRAINED}
+    assert 0 <= found["cnn"]["accuracy"] <= 1
+    assert 0 <= found["ssd"]["map_50"] <= 1
     done = project.run("dvc", "plots", "show", "--out", "shown")
     assert done.returncode == 0, done.stdout
     page = (project.folder / "shown/index.html").read_text()
@@ -78,8 +95,8 @@ def test_a_new_dropout_reruns_training_evaluation_and_report_and_going_back_is_c
     before = (project.folder / "data/models/cnn/model.safetensors").read_bytes()
     project.change(cnn__dropout=0.4)
     done = project.run("flows.pipeline")
-    after = ("ran", "ran", "ran")
-    assert outcomes(done.stdout) == dict(zip(STAGES, ("unchanged", "unchanged", *after), strict=True))
+    rerun = dict.fromkeys(("train@cnn", "evaluate@cnn", "report"), "ran")
+    assert outcomes(done.stdout) == dict.fromkeys((*STAGES, *OTHERS), "unchanged") | rerun
 
     project.change(cnn__dropout=0.25)
     back = project.run("flows.pipeline")
@@ -88,15 +105,32 @@ def test_a_new_dropout_reruns_training_evaluation_and_report_and_going_back_is_c
     assert (project.folder / "data/models/cnn/model.safetensors").read_bytes() == before
 
 
+def test_a_new_learning_rate_uses_the_features_that_are_there(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    project.change(ssd__learning_rate=0.0005)
+    done = project.run("flows.pipeline", "train@ssd")
+    assert outcomes(done.stdout)["train@ssd"] == "ran"
+    assert [outcomes(done.stdout)[f"{stage}@ssd"] for stage in ("weights", "features")] == ["unchanged"] * 2
+
+
+def test_the_report_compares_the_two_ways_to_find_many_objects(ran: tuple[Project, str]) -> None:
+    project, _ = ran
+    page = (project.folder / "data/report/index.html").read_text()
+    table = page[page.index('id="many-objects"') :]
+    assert re.search(r'#sliding_window">sliding window</a></td><td>329</td><td>\d+</td><td>[\d.]+%</td>', table)
+    assert re.search(r'#ssd">ssd</a></td><td>3,234</td><td>\d+</td><td>[\d.]+%</td>', table)
+    assert "<script" not in page
+
+
 def test_a_target_runs_only_what_it_needs(project: Project) -> None:
-    done = project.run("flows.pipeline", "split")
+    done = project.run("flows.pipeline", "split@mnist")
     assert done.returncode == 0, done.stdout
     assert outcomes(done.stdout) == {"download@mnist": "ran", "split@mnist": "ran"}
 
 
 def test_ctrl_c_ends_every_process_in_seconds_and_the_same_command_goes_on(project: Project) -> None:
     project.change(cnn__epochs=8, cnn__batch_size=4)  # epochs of half a second
-    process = project.start("flows.pipeline")
+    process = project.start("flows.pipeline", CNN)
     list(lines_until(process, "epoch 2/8"))
     family = psutil.Process(process.pid).children(recursive=True)
     rest = project.interrupt(process)
@@ -105,9 +139,9 @@ def test_ctrl_c_ends_every_process_in_seconds_and_the_same_command_goes_on(proje
     assert "Traceback" not in rest
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
-    done = project.run("flows.pipeline")
+    done = project.run("flows.pipeline", CNN)
     assert "going on after epoch" in done.stdout
-    assert outcomes(done.stdout) == {**dict.fromkeys(STAGES[:2], "unchanged"), **dict.fromkeys(STAGES[2:], "ran")}
+    assert outcomes(done.stdout) == {**dict.fromkeys(STAGES[:2], "unchanged"), **dict.fromkeys(STAGES[2:4], "ran")}
 
 
 def test_an_unknown_target_is_refused(project: Project) -> None:
@@ -119,7 +153,7 @@ def test_an_unknown_target_is_refused(project: Project) -> None:
 
 def test_a_stage_that_fails_is_named_with_its_own_message_and_nothing_follows_it(project: Project) -> None:
     project.change(mnist__source=str(project.folder / "nowhere"))
-    done = project.run("flows.pipeline")
+    done = project.run("flows.pipeline", CNN)
     assert done.returncode == 1
     assert "download@mnist failed" in done.stdout
     assert "mnist.source" in done.stdout.splitlines()[-1]

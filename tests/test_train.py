@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from components.cluster import free_port
-from tests.conftest import Project, lines_until
+from components.datasets import flowers, voc
+from tests.conftest import Project, fewer_pictures, lines_until
 
 pytestmark = pytest.mark.slow
 
@@ -217,3 +218,40 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(uninterrupted: bytes,
     broken.write_bytes(whole.read_bytes()[:5000])
     assert untrained.run(*TRAIN).returncode == 0
     assert weights(untrained) == uninterrupted
+
+
+@pytest.fixture(scope="module")
+def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with the stored features of a classifier and of SSD on few pictures, from random weights."""
+    folder = tmp_path_factory.mktemp("pictures")
+    project = Project(folder / "project")
+    with fewer_pictures():
+        flowers.make(folder / "flowers")
+        (folder / "voc").mkdir()
+        voc.make(folder / "voc")
+    project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"))
+    project.change(transfer__weights="none", transfer__epochs=2, ssd__weights="none", ssd__epochs=2)
+    done = project.run("dvc", "repro", "features@transfer", "features@ssd")
+    assert done.returncode == 0, done.stdout
+    yield project
+    project.end()
+
+
+def measured(project: Project, model: str, workers: int) -> pd.DataFrame:
+    shutil.rmtree(project.folder / ".runs", ignore_errors=True)
+    done = project.run("components.train", model, TRAINYARD_WORKERS=str(workers))
+    assert done.returncode == 0, done.stdout
+    assert f"training on {workers} worker" in done.stdout
+    return pd.read_csv(project.folder / f"data/models/{model}/history.csv")
+
+
+def test_transfer_on_two_workers_is_the_same_training(with_pictures: Project) -> None:
+    one, two = (measured(with_pictures, "transfer", workers) for workers in (1, 2))
+    for column in ("loss", "validation_loss", "gradient_norm"):
+        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=2e-3), column
+
+
+def test_ssd_trains_on_two_workers(with_pictures: Project) -> None:
+    found = measured(with_pictures, "ssd", 2)
+    assert len(found) == 2
+    assert found["loss"][1] < found["loss"][0]
