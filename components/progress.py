@@ -60,8 +60,8 @@ class ProgressPrinter:
 def epoch_line(task: str, record: dict[str, Any], epochs: int, seconds: Sequence[float]) -> str:
     """ "cnn  epoch  3/10  loss 0.61  validation: loss 0.65  accuracy 0.81  9,800 examples/s  12 s left" """
     validation = {k.removeprefix("validation_"): v for k, v in record.items() if k.startswith("validation_")}
-    values = [f"loss {record['loss']:.4f}", "validation:"]
-    values += [f"{k.replace('_', ' ')} {v:.4f}" for k, v in validation.items()]
+    measured = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in validation.items())
+    values = [f"loss {record['loss']:.4f}", f"validation: {measured}"]
     done = record["epoch"]
     parts = [f"{task}  epoch {done:>{len(str(epochs))}}/{epochs}", *values]
     parts.append(f"{record['examples_per_second']:,.0f} examples/s")
