@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from filelock import FileLock, Timeout
@@ -28,6 +27,7 @@ from components.features import training_split
 from components.loop import is_finished
 from components.pretrained import PretrainedConfig, digest_of
 from components.process import end_with_parent
+from components.source_code import reached_modules
 from components.task import Task, TrainingConfig, load_task
 from components.weights import load_weights
 
@@ -45,21 +45,6 @@ def run_key(task: Task, config: TrainingConfig, split: loaders.Split, weights: M
     code = [inspect.getsource(module) for module in modules]
     parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def reached_modules(modules: set[ModuleType]) -> set[ModuleType]:
-    """These modules of components, and all that they import of components."""
-    found: set[ModuleType] = set()
-    waiting = set(modules)
-    while waiting:
-        module = waiting.pop()
-        found.add(module)
-        names = {
-            getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()
-        }
-        own = {name for name in names if isinstance(name, str) and name.startswith("components.")}
-        waiting |= {sys.modules[name] for name in own if name in sys.modules} - found
-    return found
 
 
 def train(

@@ -18,8 +18,8 @@ from components.data.loaders import Split
 from components.loop import fit
 from components.params import section_types
 from components.pretrained import PretrainedConfig
+from components.source_code import reached_modules
 from components.task import TrainingConfig, load_task
-from components.train import reached_modules
 from tests.conftest import CPU, REPO
 
 TYPES = section_types()
@@ -64,7 +64,9 @@ def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
         assert field.description or nested, f"{name}.{key} has no description"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+)  # of those on published backbones each takes seconds
 def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
     name: str, committed: params.Params, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:

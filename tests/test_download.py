@@ -67,7 +67,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     faults: list[str] = []
     handler = partial(Flaky, directory=str(folder), faults=faults)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", faults
     server.shutdown()
     server.server_close()

@@ -12,6 +12,8 @@ from PIL import Image
 from components.data import flower_samples, scene_samples
 from components.data.scene_samples import Box, Scene
 
+pytestmark = pytest.mark.slow  # it draws hundreds of pictures
+
 FLOWERS_PER_CLASS = 24
 SCENES = 200
 

@@ -53,6 +53,7 @@ def test_parameters_and_default_boxes_are_the_published_ones(
     assert model.boxes.shape == (boxes, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FULL)
 def test_the_network_computes_what_torchvisions_does(name: str, section: Sectioned) -> None:
     own = ssd.build(section(backbone=name), COCO).eval()
@@ -96,7 +97,8 @@ def outputs_and_objects() -> tuple[Tensor, Tensor]:
     return Outputs(offsets, boxes.expand(2, -1, -1), logits).joined(), objects
 
 
-def test_the_loss_of_a_picture_is_torchvisions(section: Sectioned) -> None:
+@pytest.mark.slow
+def test_the_loss_of_a_picture_is_torchvisions() -> None:
     joined, objects = outputs_and_objects()
     reference = torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
     expected = []

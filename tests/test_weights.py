@@ -61,7 +61,7 @@ def hub(tmp_path: Path, published: dict[str, Tensor], monkeypatch: pytest.Monkey
     model.mkdir(parents=True)
     save_file(published, model / "model.safetensors")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(sources, "ATTEMPTS", 1)
     yield folder

@@ -1,0 +1,21 @@
+"""Which of this tool's modules something depends on."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+
+def reached_modules(modules: set[ModuleType]) -> set[ModuleType]:
+    """These modules of components, and all that they import of components."""
+    found: set[ModuleType] = set()
+    waiting = set(modules)
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        names = {
+            getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()
+        }
+        own = {name for name in names if isinstance(name, str) and name.startswith("components.")}
+        waiting |= {sys.modules[name] for name in own if name in sys.modules} - found
+    return found
