@@ -13,15 +13,13 @@ from components.backbones import Backbone, load_backbone
 from components.params import UserError
 
 KEY = "transfer.backbone"
+MORE = ("mobilenetv3_large_100", "convnext_atto", "densenet121", "regnetx_002")
 TIMM = (
     "resnet18",
     "efficientnet_lite0",
-    "mobilenetv3_large_100",
     "vgg16",
     "legacy_xception",
-    "convnext_atto",
-    "densenet121",
-    "regnetx_002",
+    *(pytest.param(n, marks=pytest.mark.slow) for n in MORE),
 )
 TORCHVISION = ("mobilenet_v3_large", "shufflenet_v2_x0_5", "mnasnet0_5", "regnet_y_400mf")
 

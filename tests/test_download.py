@@ -58,6 +58,11 @@ class Flaky(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "FIRST_WAIT_SECONDS", 0.01)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     """The address of a loopback server over a folder with the file, and its list of faults to come."""

@@ -30,6 +30,7 @@ from components.params import UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ATTEMPTS = 3
+FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 20
 
@@ -221,7 +222,7 @@ def fetch_file(address: str, target: Path) -> None:
     """One file, with retries and growing waits on faults of the network. Raises FetchError."""
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=10),
         retry=tenacity.retry_if_exception(_may_pass),
         reraise=True,
     )
