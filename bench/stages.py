@@ -20,19 +20,27 @@ class Stages:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.printed: list[tuple[float, str]] = []
         self.values: dict[str, Any] = YAML(typ="safe").load((REPO / "params.yaml").read_text())
 
     def run(self, *command: str, **environment: str) -> float:
-        """Run `python -m …` with the current values; the seconds that it took."""
+        """Run `python -m …` with the current values; the seconds that it took. What it said, and when, is `printed`."""
         YAML(typ="safe").dump(self.values, self.folder / "params.yaml")
-        everything = {**os.environ, "PYTHONPATH": str(REPO), **environment}
+        everything = {**os.environ, "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1", **environment}
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=self.folder, env=everything, check=False, stdout=subprocess.DEVNULL
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=self.folder, env=everything, text=True, stdout=subprocess.PIPE
         )
-        if done.returncode:
-            sys.exit(done.returncode)
+        assert process.stdout is not None
+        self.printed = [(time.monotonic(), line) for line in process.stdout]
+        if process.wait():
+            sys.exit(process.returncode)
         return time.monotonic() - started
+
+    def seconds_of_epochs(self) -> float:
+        """What the epochs took of the training that ran last, by its lines; the first as the rest on average."""
+        times = [at for at, line in self.printed if "  epoch " in line]
+        return (times[-1] - times[0]) * len(times) / (len(times) - 1)
 
     def path(self, kind: str, *parts: str) -> Path:
         """A path below one of params.yaml's `paths`."""

@@ -88,7 +88,8 @@ def loss(joined: Tensor, objects: Tensor) -> Tensor:
     truth = torch.where(positive[..., None], chosen[..., 1:], outputs.boxes)
     wanted = box_coder().encode_single(truth.flatten(0, 1), outputs.boxes.flatten(0, 1)).view_as(outputs.offsets)
     distance = functional.smooth_l1_loss(outputs.offsets, wanted, reduction="none").sum(dim=-1)
-    entropy = functional.cross_entropy(outputs.logits.transpose(1, 2), targets, reduction="none")
+    entropy = functional.cross_entropy(outputs.logits.flatten(0, 1), targets.flatten(), reduction="none")
+    entropy = entropy.view_as(targets)
 
     hardest = entropy.detach().masked_fill(positive, -1).argsort(dim=1, descending=True, stable=True)
     rank = hardest.argsort(dim=1)

@@ -32,9 +32,9 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "mar": "mean recall",
     "windows": "windows tried in a picture",
 }
-TITLES = {
+TITLES = {  # of pictures, in the order in which they are shown
+    "predictions": "Predictions on the test part",
     "mistakes": "Worst mistakes on the test part",
-    "predictions": "Predictions on the test part: the surest",
     "feature_maps": "What the first layers see",
     "convolution": "What one convolution does",
 }
@@ -87,7 +87,7 @@ def chapter(name: str, metrics: dict[str, float], plots: Path) -> Chapter:
         headline=[*_headline(metrics), *parameters, ("epoch kept", str(kept))],
         finding=finding(history),
         figures=figures,
-        pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"))],
+        pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)],
         config=described["config"],
     )
 
@@ -139,6 +139,11 @@ def _label(measure: str) -> str:
 
 def _title(picture: Path) -> str:
     return TITLES.get(picture.stem, picture.stem.replace("_", " ").capitalize())
+
+
+def _place(picture: Path) -> tuple[int, str]:
+    known = list(TITLES)
+    return known.index(picture.stem) if picture.stem in known else len(known), picture.stem
 
 
 def _data_address(picture: Path) -> str:

@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from components.backbone_layers import Layer, chosen_layers, layers_of
-from components.backbones import Backbone, load_backbone
+from components.backbones import Backbone, load_backbone, main
 from components.params import UserError
 
 KEY = "transfer.backbone"
@@ -218,3 +218,14 @@ def test_the_shape_of_the_features_is_known_without_computing_them() -> None:
     backbone = backbone_of("vgg16")
     assert backbone.output_shape((3, 180, 180)) == (512, 5, 5)
     assert all(p.device.type == "cpu" for p in backbone.parameters())
+
+
+def test_the_layers_are_listed_with_their_numbers_and_parameters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["backbones", "vgg16"])
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 19
+    assert lines[1].split() == ["2", "features.0", "1,792", "parameters"]
+    assert sum(int(line.split()[2].replace(",", "")) for line in lines) == 14_714_688

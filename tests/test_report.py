@@ -15,7 +15,7 @@ from components.evaluate import evaluate
 from components.loop import fit
 from components.models.cnn import TASK
 from components.params import UserError
-from components.report import finding, write_report
+from components.report import Way, finding, ways, write_report
 from tests.conftest import CPU, Config
 
 
@@ -71,6 +71,19 @@ def test_no_metrics_or_no_model_say_what_makes_them(tmp_path: Path) -> None:
         write_report(tmp_path, tmp_path, tmp_path, tmp_path / "report")
     with pytest.raises(UserError, match="dvc repro"):
         artifact.load(tmp_path)
+
+
+FOUND = {"map_50": 0.5, "map": 0.25, "mar": 0.3, "examples": 9, "windows": 1234}
+
+
+def test_detectors_of_many_objects_are_compared_if_there_are_two(tmp_path: Path) -> None:
+    (tmp_path / "ssd.json").write_text('{"milliseconds_per_example": 27.6}')
+    found = ways({"sliding_window": FOUND, "ssd": FOUND, "cnn": {"accuracy": 0.9}}, tmp_path)
+    assert found == [
+        Way("sliding_window", "1,234", "not measured here", "50.0%", "25.0%"),
+        Way("ssd", "1,234", "28", "50.0%", "25.0%"),
+    ]
+    assert ways({"ssd": FOUND, "cnn": {"accuracy": 0.9}}, tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def _maps(network: SSD | Parts, x: Tensor, first: int) -> list[Tensor]:
 
 def _map_shapes(parts: Parts) -> list[tuple[int, ...]]:
     """Computed without data, on copies that stay in evaluation mode."""
-    network = Parts(**{**vars(parts), "backbone": copy.deepcopy(parts.backbone), "extras": copy.deepcopy(parts.extras)})
+    network = replace(parts, backbone=copy.deepcopy(parts.backbone), extras=copy.deepcopy(parts.extras))
     network.backbone.to("meta").eval()
     network.extras.to("meta").eval()
     return [tuple(x.shape[1:]) for x in _maps(network, torch.zeros(1, 3, parts.side, parts.side, device="meta"), 0)]
