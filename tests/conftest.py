@@ -30,6 +30,8 @@ MIRROR = REPO.parent / "shared" / "mirror"
 CPU = torch.device("cpu")
 needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror of public data sets")
 
+PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
+
 Config = Callable[..., cnn.Config]
 
 
@@ -172,6 +174,19 @@ def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
         if text in line:
             return
     pytest.fail(f"{text!r} was never printed")
+
+
+def with_small_pictures(folder: Path) -> Project:
+    """A project in `folder` with few flowers and scenes, a user's own folders, whose models start at random."""
+    project = Project(folder / "project")
+    with fewer_pictures():
+        flowers.make(folder / "flowers")
+        (folder / "voc").mkdir()
+        voc.make(folder / "voc")
+    project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"))
+    for model in PRETRAINED:
+        project.change(**{f"{model}__weights": "none"})
+    return project
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.datasets import flowers, voc
-from tests.conftest import Project, fewer_pictures, lines_until
+from tests.conftest import PRETRAINED, Project, lines_until, with_small_pictures
 
 pytestmark = pytest.mark.slow
 
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
 CNN = "evaluate@cnn"
-PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
 OTHERS = (
     *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "voc")),
     *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
@@ -28,16 +26,8 @@ OTHERS = (
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
-    folder = tmp_path_factory.mktemp("ran")
-    project = Project(folder / "project")
-    with fewer_pictures():
-        flowers.make(folder / "flowers")
-        (folder / "voc").mkdir()
-        voc.make(folder / "voc")
-    project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"), mnist__source="made")
-    project.change(cnn__epochs=2)
-    for model in PRETRAINED:
-        project.change(**{f"{model}__weights": "none", f"{model}__epochs": 1})
+    project = with_small_pictures(tmp_path_factory.mktemp("ran"))
+    project.change(mnist__source="made", cnn__epochs=2, **{f"{model}__epochs": 1 for model in PRETRAINED})
     done = project.run("flows.pipeline")
     assert done.returncode == 0, done.stdout
     yield project, done.stdout

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from components.cluster import free_port
-from components.datasets import flowers, voc
-from tests.conftest import Project, fewer_pictures, lines_until
+from tests.conftest import Project, lines_until, with_small_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -223,14 +222,8 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(uninterrupted: bytes,
 @pytest.fixture(scope="module")
 def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with the stored features of a classifier and of SSD on few pictures, from random weights."""
-    folder = tmp_path_factory.mktemp("pictures")
-    project = Project(folder / "project")
-    with fewer_pictures():
-        flowers.make(folder / "flowers")
-        (folder / "voc").mkdir()
-        voc.make(folder / "voc")
-    project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"))
-    project.change(transfer__weights="none", transfer__epochs=2, ssd__weights="none", ssd__epochs=2)
+    project = with_small_pictures(tmp_path_factory.mktemp("pictures"))
+    project.change(transfer__epochs=2, ssd__epochs=2)
     project.change(transfer__dropout=0.0, transfer__optimizer="sgd", transfer__learning_rate=0.0001)
     done = project.run("dvc", "repro", "features@transfer", "features@ssd")
     assert done.returncode == 0, done.stdout

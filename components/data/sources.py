@@ -154,6 +154,16 @@ def own_tree(place: str) -> OwnTree:
     return OwnTree(address)
 
 
+def tree_named(name: str, known: Mapping[str, Source], key: str) -> Source:
+    """The known source of that name, else the user's own tree. Raises UserError, which names `key` of params.yaml."""
+    if name in known:
+        return known[name]
+    try:
+        return own_tree(name)
+    except UserError as error:
+        raise UserError(f"{key}: {error}; the sources: {', '.join(known)}") from None
+
+
 def _path_of(address: str) -> Path | None:
     """The local path of a file:// address; None for any other."""
     parts = urllib.parse.urlsplit(address)

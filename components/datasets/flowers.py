@@ -13,7 +13,7 @@ from pydantic import Field
 from components.data import images
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.findings import Findings
-from components.data.sources import Made, Source, Tree, own_tree
+from components.data.sources import Made, Source, Tree, tree_named
 from components.params import Section, UserError
 
 MADE_PER_CLASS = 80
@@ -57,12 +57,7 @@ def make(folder: Path) -> None:
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
     name = config.source or general
-    if name in SOURCES:
-        return name, SOURCES[name]
-    try:
-        return name, own_tree(name)
-    except UserError as error:
-        raise UserError(f"flowers.source: {error}; the sources: {', '.join(SOURCES)}") from None
+    return name, tree_named(name, SOURCES, "flowers.source")
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:

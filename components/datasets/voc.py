@@ -17,7 +17,7 @@ from components.data import images
 from components.data.annotations import Annotation, AnnotationError, Object, parse, placed
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.findings import Findings
-from components.data.sources import Made, Source, Tree, own_tree
+from components.data.sources import Made, Source, Tree, tree_named
 from components.params import Section, UserError
 
 MADE_TRAINING, MADE_TEST = 960, 120
@@ -106,12 +106,7 @@ def _xml(file: str, size: tuple[int, int], objects: Iterable[tuple[str, tuple[in
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
     name = config.source or general
-    if name in SOURCES:
-        return name, SOURCES[name]
-    try:
-        return name, own_tree(name)
-    except UserError as error:
-        raise UserError(f"voc.source: {error}; the sources: {', '.join(SOURCES)}") from None
+    return name, tree_named(name, SOURCES, "voc.source")
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:

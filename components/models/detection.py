@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import augment, one_object_results
+from components import augment, default_boxes, one_object_results
 from components.data.loaders import DataSpec, Split
 from components.params import UserError
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
@@ -115,11 +115,7 @@ def ordered(boxes: Tensor) -> Tensor:
 
 def overlaps(boxes: Tensor, truth: Tensor) -> Tensor:
     """Intersection over union of each pair, (n,), from two of (n, 4)."""
-    boxes = ordered(boxes)
-    sides = torch.minimum(boxes[:, 2:], truth[:, 2:]) - torch.maximum(boxes[:, :2], truth[:, :2])
-    common = sides.clamp_min(0).prod(dim=1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(dim=1) for b in (boxes, truth)]
-    return common / (areas[0] + areas[1] - common).clamp_min(1e-9)
+    return default_boxes.overlaps(ordered(boxes)[:, None], truth[:, None])[:, 0, 0]
 
 
 def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
