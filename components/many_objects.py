@@ -66,7 +66,7 @@ def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[st
     """
     from torchmetrics.detection import MeanAveragePrecision
 
-    counted = MeanAveragePrecision(box_format="xyxy", iou_type="bbox")
+    counted = MeanAveragePrecision(iou_type="bbox", extended_summary=True)
     found = [
         {"boxes": d[:, 2:], "scores": d[:, 1], "labels": d[:, 0].int()} for d in (d[d[:, 0] >= 0] for d in detections)
     ]
@@ -74,17 +74,10 @@ def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[st
     counted.update(found, truth)
     result = counted.compute()
     means = {"map_50": result["map_50"].item(), "map": result["map"].item(), "mar": result["mar_100"].item()}
-    return means, _precision_of_each(found, truth)
-
-
-def _precision_of_each(found: list[dict[str, Tensor]], truth: list[dict[str, Tensor]]) -> dict[int, float]:
-    from torchmetrics.detection import MeanAveragePrecision
-
-    counted = MeanAveragePrecision(iou_type="bbox", iou_thresholds=[0.5], class_metrics=True)
-    counted.update(found, truth)
-    result = counted.compute()
-    pairs = zip(result["classes"].reshape(-1).tolist(), result["map_per_class"].reshape(-1).tolist(), strict=True)
-    return {int(number): precision for number, precision in pairs if precision >= 0}
+    # precision: (overlaps from 0.5, recalls, classes, ranges of area from all, numbers of detections up to 100)
+    each = result["precision"][0, :, :, 0, -1].mean(dim=0).tolist()
+    numbers = result["classes"].reshape(-1).tolist()
+    return means, {int(number): own for number, own in zip(numbers, each, strict=True) if own >= 0}
 
 
 def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:

@@ -87,12 +87,8 @@ def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
     """class_weight x mean cross-entropy + box_weight x the mean loss of the boxes."""
     logits, boxes = outputs[:, :-4], outputs[:, -4:]
     labels, truth = batch.targets[:, 0].long(), batch.targets[:, 1:]
-    # A crop may have taken the object away; then there is neither class nor box to learn.
-    there = (labels >= 0).float()
-    count = there.sum().clamp_min(1)
-    classes = functional.cross_entropy(logits, labels.clamp_min(0), reduction="none")
-    found = (there * box_loss(config.box_loss, boxes, truth)).sum() / count
-    return config.class_weight * (there * classes).sum() / count + config.box_weight * found
+    found = box_loss(config.box_loss, boxes, truth).mean()
+    return config.class_weight * functional.cross_entropy(logits, labels) + config.box_weight * found
 
 
 def box_loss(kind: str, boxes: Tensor, truth: Tensor) -> Tensor:
