@@ -15,7 +15,7 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from components.data.loaders import DataSpec
+from components.data.loaders import VOCABULARY, DataSpec, read_vocabulary
 from components.files import whole_folder
 from components.params import UserError
 from components.task import Task, TrainingConfig, load_task, untrained
@@ -71,6 +71,8 @@ def save(
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     with whole_folder(target) as folder:
+        if spec.text:
+            (folder / VOCABULARY).write_text(spec.text.dump(), encoding="utf-8")
         save_file({name: w.cpu().contiguous() for name, w in model.state_dict().items()}, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         history = pd.DataFrame([{k: v for k, v in e.items() if k != "layers"} for e in epochs])
@@ -87,7 +89,7 @@ def load(folder: Path) -> Artifact:
     task = load_task(description["task"])
     config = task.config.model_validate_json(json.dumps(description["config"]))
     data = description["data"]
-    spec = DataSpec(tuple(data["input_shape"]), tuple(data["classes"]))
+    spec = DataSpec(tuple(data["input_shape"]), tuple(data["classes"]), text=read_vocabulary(folder))
     model = task.build(config, spec)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return Artifact(folder, task, config, spec, model.eval(), description["epoch"])

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -178,15 +177,15 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return nullcontext()
 
 
-def _batches(training: Training, rows: np.ndarray, order: Tensor | None) -> Iterator[tuple[Batch, int, int]]:
+def _batches(training: Training, part: Part, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
     """This worker's share of each global batch, with its own and the global number of examples.
 
     A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
     """
     config = training.config
-    shuffled = rows if order is None else rows[order.numpy()]
-    for start in range(0, len(shuffled), config.batch_size):
-        whole = shuffled[start : start + config.batch_size]
+    ordered = training.task.order(training.split, training.split.rows[part], config.batch_size, random)
+    for start in range(0, len(ordered), config.batch_size):
+        whole = ordered[start : start + config.batch_size]
         share = whole[training.rank :: training.world]
         taken = share if len(share) else whole[:1]
         batch = training.task.batch(training.split, taken).to(training.device, config.channels_last)
@@ -194,12 +193,11 @@ def _batches(training: Training, rows: np.ndarray, order: Tensor | None) -> Iter
 
 
 def _train_epoch(training: Training) -> dict[str, Any]:
-    config, model, rows = training.config, training.model, training.split.rows["train"]
+    config, model = training.config, training.model
     training.parallel.train()
-    statistics = LayerStatistics(model, steps=math.ceil(len(rows) / config.batch_size))
+    statistics = LayerStatistics(model, steps=math.ceil(len(training.split.rows["train"]) / config.batch_size))
     sums = _Sums(training)
-    order = torch.randperm(len(rows), generator=training.sampler)
-    for batch, own, whole in _batches(training, rows, order):
+    for batch, own, whole in _batches(training, "train", training.sampler):
         training.optimizer.zero_grad(set_to_none=True)
         batch = training.task.augment(config, batch)
         with autocast(config, training.device):
@@ -226,7 +224,7 @@ def validate(training: Training, part: Part) -> dict[str, float]:
             distributed.broadcast(buffer, src=0)
     training.model.eval()
     sums = _Sums(training)
-    for batch, own, _ in _batches(training, training.split.rows[part], order=None):
+    for batch, own, _ in _batches(training, part, random=None):
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)
         outputs = outputs.float()

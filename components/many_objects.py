@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from components.data.loaders import Split
+from components.data.loaders import DataSpec, Split
 from components.params import UserError
 from components.pictures import Box, draw_boxes
 from components.task import Batch, read_inputs
@@ -111,3 +112,14 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
 def _corners(box: Tensor) -> tuple[float, float, float, float]:
     top, left, bottom, right = box.tolist()
     return top, left, bottom, right
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, detections: Tensor) -> list[dict[str, Any]]:
+    """Each picture's objects, the surest first: class, probability, box (left, top, right, bottom as fractions)."""
+    return [{"objects": [_described(data, row) for row in own.tolist() if row[0] >= 0]} for own in detections]
+
+
+def _described(data: DataSpec, detection: list[float]) -> dict[str, Any]:
+    label, score, top, left, bottom, right = detection
+    box = [round(edge, 4) for edge in (left, top, right, bottom)]
+    return {"class": data.classes[int(label)], "probability": round(score, 4), "box": box}

@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 FILE = Path("params.yaml")
-MODELS, DATASETS = "components.models", "components.datasets"
+MODELS, DATASETS, BASELINES = "components.models", "components.datasets", "components.baselines"
 S = TypeVar("S", bound="Section")
 
 
@@ -39,6 +39,7 @@ class Paths(Section):
     """Where the stages keep what they make; dvc.yaml reads the same values."""
 
     raw: str = Field(description="a folder: data sets as published")
+    text: str = Field(description="a folder: texts as words")
     split: str = Field(description="a folder: arrays, and the rows of each part")
     weights: str = Field(description="a folder: backbones' published weights")
     features: str = Field(description="a folder: what frozen layers make of each image")
@@ -82,9 +83,9 @@ class Params:
 
 
 def section_types() -> dict[str, type[Section]]:
-    """Section name → its type: each module of models/ or datasets/ which declares a `Config`."""
+    """Section name → its type: each module of models/, datasets/ or baselines/ that declares a `Config`."""
     found: dict[str, type[Section]] = {}
-    for package_name in (MODELS, DATASETS):
+    for package_name in (MODELS, DATASETS, BASELINES):
         package = importlib.import_module(package_name)
         for info in pkgutil.iter_modules(package.__path__):
             config = getattr(importlib.import_module(f"{package_name}.{info.name}"), "Config", None)
@@ -94,7 +95,7 @@ def section_types() -> dict[str, type[Section]]:
 
 
 def declared_in(package: str) -> list[str]:
-    """The names of the sections that MODELS or DATASETS declares."""
+    """The names of the sections that MODELS, DATASETS or BASELINES declares."""
     return [name for name, kind in section_types().items() if kind.__module__ == f"{package}.{name}"]
 
 

@@ -42,6 +42,10 @@ class PretrainedConfig(TrainingConfig):
         return self.backbone
 
     @property
+    def starts_from_weights(self) -> bool:
+        return True
+
+    @property
     def augments(self) -> bool:
         return self.flip > 0 or self.crop < 1 or self.colour > 0
 

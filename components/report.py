@@ -21,6 +21,7 @@ from components.evaluate import TIMINGS
 from components.files import whole_folder
 from components.many_objects import AVERAGE_PRECISION
 from components.params import UserError
+from components.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LABELS = {  # of measures whose names in JSON and CSV do not read well
@@ -31,23 +32,32 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "map": "mAP, IoU 0.5 to 0.95",
     "mar": "mean recall",
     "windows": "windows tried in a picture",
+    "removed": "words removed",
+    "vocabulary": "distinct words",
+    "words_before": "words as published",
+    "words_after": "words left",
 }
+NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary")  # measured on other data
 TITLES = {  # of pictures, in the order in which they are shown
     "predictions": "Predictions on the test part",
     "mistakes": "Worst mistakes on the test part",
     "feature_maps": "What the first layers see",
     "convolution": "What one convolution does",
+    "memory": "How far back gradients reach: why an LSTM",
+    "words": "The most frequent words, by their vectors",
 }
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One model's part of the report. Figures are SVG text; pictures are (title, data address)."""
+    """One stage's part of the report. Figures are SVG text; pictures are (title, data address)."""
 
     name: str
+    heading: str
     headline: list[tuple[str, str]]
     finding: str
     figures: list[tuple[str, str]]
+    tables: list[Table]
     pictures: list[tuple[str, str]]
     config: dict[str, Any]
 
@@ -63,8 +73,11 @@ class Way:
     map: str
 
 
-def chapter(name: str, metrics: dict[str, float], plots: Path) -> Chapter:
-    """What the evaluation stage left in `plots`, drawn."""
+def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
+    """What a stage left in `plots`, drawn: a trained model's evaluation, or tables alone."""
+    shown = name.replace("_", " ")
+    if not (plots / artifact.DESCRIPTION).exists():
+        return Chapter(name, shown, _headline(metrics), "", [], read_tables(plots), [], {})
     history = pd.read_csv(plots / artifact.HISTORY)
     layers = pd.read_csv(plots / artifact.LAYERS)
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
@@ -84,9 +97,11 @@ def chapter(name: str, metrics: dict[str, float], plots: Path) -> Chapter:
         parameters.append(("of them trained", f"{described['trained_parameters']:,}"))
     return Chapter(
         name=name,
+        heading=f"{shown}, trained on {described['config']['data']}",
         headline=[*_headline(metrics), *parameters, ("epoch kept", str(kept))],
         finding=finding(history),
         figures=figures,
+        tables=read_tables(plots),
         pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)],
         config=described["config"],
     )
@@ -107,6 +122,28 @@ def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
     return found if len(found) > 1 else []
 
 
+def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapter]) -> Table | None:
+    """All that classify the texts of one data set, by test accuracy; None where a baseline or a network is missing."""
+    baselines = [
+        [kind.replace("_", " "), f"TF-IDF, {frequency} counts", accuracy]
+        for own in metrics.values()
+        for kind, found in own.items()
+        if isinstance(found, dict)
+        for frequency, accuracy in found.items()
+    ]
+    networks = [
+        [each.name, f"{each.config['cell']}, {each.config['encoding']}", metrics[each.name]["accuracy"]]
+        for each in chapters
+        if "cell" in each.config
+    ]
+    if not baselines or not networks:
+        return None
+    ranked = sorted([*baselines, *networks], key=lambda row: -row[2])
+    rows = [[name, kind, f"{accuracy:.2%}"] for name, kind, accuracy in ranked]
+    note = "The same training and test part for all; the networks keep the epoch that is best on the validation part."
+    return Table("Texts: the classifiers compared", ["classifier", "sees texts as", "test accuracy"], rows, note)
+
+
 def finding(history: pd.DataFrame) -> str:
     """What the loss curves say, in a sentence: still learning, overfitting, or settled."""
     best = int(history["validation_loss"].to_numpy().argmin())
@@ -123,12 +160,14 @@ def finding(history: pd.DataFrame) -> str:
     return f"The validation loss was lowest in epoch {best + 1} and has not risen by more than 5 % since."
 
 
-def _headline(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    """Test metrics as text: shares in percent, counts whole, the loss with four digits."""
+def _headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Metrics as text: shares in percent, counts whole, the loss with four digits. Of several figures the largest."""
     texts = []
     for name, value in metrics.items():
+        if isinstance(value, dict):
+            value = max(value.values())
         fraction = f"{value:.4f}" if name == "loss" else f"{value:.2%}"
-        label = _label(name) if name == "windows" else f"test {_label(name)}"
+        label = _label(name) if name in NOT_TESTED else f"test {_label(name)}"
         texts.append((label, f"{value:,}" if isinstance(value, int) else fraction))
     return texts
 
@@ -166,7 +205,9 @@ def write_report(metrics: Path, plots: Path, timings: Path, target: Path, order:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template(TEMPLATE.name).render(chapters=chapters, ways=ways(found, timings))
+    page = environment.get_template(TEMPLATE.name).render(
+        chapters=chapters, ways=ways(found, timings), classifiers=classifiers(found, chapters)
+    )
     with whole_folder(target) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
     return target / "index.html"

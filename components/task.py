@@ -37,6 +37,11 @@ class TrainingConfig(Section):
     patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
     keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
 
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the training begins with weights that an earlier stage left."""
+        return False
+
 
 class Batch(NamedTuple):
     """One batch. `inputs` and `targets` have one row per example, on the same device."""
@@ -56,6 +61,11 @@ def read_inputs(split: Split, rows: np.ndarray) -> torch.Tensor:
     if values.dtype == torch.uint8:
         return values.float().div_(255)
     return values.view(torch.bfloat16) if values.dtype == torch.int16 else values
+
+
+def any_order(split: Split, rows: np.ndarray, batch_size: int, generator: torch.Generator | None) -> np.ndarray:
+    """The rows shuffled by the generator; as they are without one."""
+    return rows if generator is None else rows[torch.randperm(len(rows), generator=generator).numpy()]
 
 
 def no_augmentation(config: Any, batch: Batch) -> Batch:
@@ -88,6 +98,9 @@ class Task:
     derive:   (config, split, empty folder) → the examples that it trains on where these are not the data set's own
               rows, or None. They are made by the features stage.
     spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
+    order:    (split, rows, batch size over all workers, generator) → the rows in the order in which they are cut into
+              batches; the generator, which alone may bring chance in, is None outside training.
+    describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     """
 
     name: str
@@ -97,10 +110,12 @@ class Task:
     loss: Callable[[Any, torch.Tensor, Batch], torch.Tensor]
     metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
     evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
+    describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
     predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
     augment: Callable[[Any, Batch], Batch] = no_augmentation
     derive: Callable[[Any, Split, Path], Split] | None = None
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
+    order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
 
 
 def load_task(name: str) -> Task:

@@ -25,7 +25,7 @@ from components.data import loaders
 from components.distributed import TrainingError, fit_on_ray
 from components.features import training_split
 from components.loop import is_finished
-from components.pretrained import PretrainedConfig, digest_of
+from components.pretrained import digest_of
 from components.process import end_with_parent
 from components.source_code import reached_modules
 from components.task import Task, TrainingConfig, load_task
@@ -102,7 +102,7 @@ def main() -> None:
     assert isinstance(config, TrainingConfig)
     end_with_parent()
     split = training_split(settings.paths, name, config)
-    weights = Path(settings.paths.weights) / name if isinstance(config, PretrainedConfig) else None
+    weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
     runs = Path(settings.paths.runs) / f"train@{name}"
     try:
         train(task, config, split, runs, Path(settings.paths.models) / name, weights)

@@ -19,10 +19,12 @@ import torch
 from ruamel.yaml import YAML
 
 from components import params
+from components.data import text
+from components.data.dataset import load_dataset
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.datasets import flowers, voc
+from components.datasets import flowers, reviews, voc
 from components.models import cnn
 
 REPO = Path(__file__).resolve().parent.parent
@@ -31,6 +33,7 @@ CPU = torch.device("cpu")
 needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror of public data sets")
 
 PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
+TEXTS = ("word2vec", "lstm")
 
 Config = Callable[..., cnn.Config]
 
@@ -50,11 +53,12 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
 
 @contextmanager
 def fewer_pictures() -> Iterator[None]:
-    """Made data are smaller than in use: 60 flowers, 40 + 12 scenes."""
+    """Made data are smaller than in use: 60 flowers, 40 + 12 scenes, 200 reviews."""
     with pytest.MonkeyPatch.context() as fewer:
         fewer.setattr(flowers, "MADE_PER_CLASS", 12)
         fewer.setattr(voc, "MADE_TRAINING", 40)
         fewer.setattr(voc, "MADE_TEST", 12)
+        fewer.setattr(reviews, "MADE", 200)
         yield
 
 
@@ -68,7 +72,11 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
         settings = with_source(committed, name, "made")
         with fewer_pictures():
             download(name, settings, folder / "raw")
-        split(name, settings, folder / "raw", folder / "split")
+        source = folder / "raw"
+        if load_dataset(name).texts:
+            source = folder / "text"
+            text.prepare(name, settings, folder / "raw", source, folder / "plots", folder / "metrics.json")
+        split(name, settings, source, folder / "split")
         return open_split(folder / "split")
 
     return make

@@ -111,6 +111,7 @@ def test_every_stage_depends_on_files_that_exist() -> None:
 def test_a_training_depends_on_every_file_that_its_model_imports() -> None:
     """But for what only evaluation draws."""
     drawn = {"classification_results", "one_object_results", "many_objects", "feature_maps", "pictures", "convolution"}
+    drawn |= {"text_results", "word_results", "tables"}
     listed = {*stages()["train"]["do"]["deps"], *stages()["features"]["do"]["deps"]}
     for name in MODELS:
         module = inspect.getmodule(load_task(name).build)

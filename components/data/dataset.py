@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from components.data.findings import Findings
+from components.data.loaders import Part
 from components.data.sources import Source
+from components.data.steps import Steps
+from components.data.vocabulary import Text
 from components.params import DATASETS, Section, declaration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class SplitConfig(Section):
@@ -34,6 +40,8 @@ class Examples:
     extra:           name → one more array with one row per example.
     findings:        what was odd about the files.
     rare_classes_ok: whether a part of the split may lack a class, as where the targets are not all there is to learn.
+    words:           of texts: the words that the numbers in `inputs` stand for, from 1; 0 is no word.
+    text:            of texts, once their vocabulary is learned: what the numbers mean then.
     """
 
     inputs: np.ndarray
@@ -43,6 +51,30 @@ class Examples:
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     rare_classes_ok: bool = False
+    words: tuple[str, ...] = ()
+    text: Text | None = None
+
+
+class VocabularyConfig(Section):
+    size: int = Field(ge=1, le=2**30, description="an integer >= 1: the most words that have a number of their own")
+    least: int = Field(ge=1, description="an integer >= 1: how often a word stands in the training part at least")
+
+
+class TextConfig(Section):
+    """What every data set of texts says in its section."""
+
+    text_column: str = Field(description="the name of a table's column with the texts")
+    label_column: str = Field(description="the name of a table's column with the classes")
+    classes: tuple[str, ...] | None = Field(description="null (every label that occurs) | a list of the labels to keep")
+    duplicates: bool = Field(description="true | false, whether a text that is there again stays")
+    longest: int = Field(ge=1, le=10**7, description="an integer >= 1: letters, beyond which a text is left out")
+    bad_rows: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of rows without use")
+    ray_above: float = Field(ge=0, description="a number >= 0: megabytes of Parquet files, beyond which Ray reads them")
+    steps: Steps
+    vocabulary: VocabularyConfig
+    length: int = Field(ge=1, le=10**6, description="an integer >= 1: the words of a text that models see")
+    cut: Literal["end", "start", "middle"] = Field(description="end | start | middle, of a text with more words")
+    split: SplitConfig
 
 
 @dataclass(frozen=True)
@@ -51,12 +83,16 @@ class Dataset:
 
     sources: (config, the general `source`) → the name of the source to use, and the source.
     read:    (config, the raw folder, an empty scratch folder that is deleted afterwards) → Examples.
-             Raises UserError on a damaged file.
+             Raises UserError on a damaged file. Of texts it reads what the text stage made.
+    texts:   of texts: (config, the raw folder, findings to add to) → frames of rows: name, text, label, part.
+    learn:   (config, examples, part → its rows) → Examples: what must look at the training rows alone.
     """
 
     name: str
     sources: Callable[[Any, str], tuple[str, Source]]
     read: Callable[[Any, Path, Path], Examples]
+    texts: Callable[[Any, Path, Findings], Iterator[pd.DataFrame]] | None = None
+    learn: Callable[[Any, Examples, Mapping[Part, np.ndarray]], Examples] | None = None
 
 
 def load_dataset(name: str) -> Dataset:

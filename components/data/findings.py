@@ -45,8 +45,8 @@ class Findings:
             self._reasons[file] = reason
             self.add(kind, file, kept=False)
 
-    def check(self, total: int, tolerated: float, key: str) -> None:
-        """Raise UserError when more than the tolerated share of `total` files cannot be read.
+    def check(self, total: int, tolerated: float, key: str, fault: str = "files cannot be read") -> None:
+        """Raise UserError when more than the tolerated share of `total` files (or rows) cannot be read (or used).
 
         key: the path of the tolerated share in params.yaml, for the message.
         """
@@ -56,9 +56,7 @@ class Findings:
         shown = [f"{file}: {self._reasons[file]}" for file in sorted(self._reasons)[:REASONS_SHOWN]]
         shown += ["..."] if count > REASONS_SHOWN else []
         raise UserError(
-            "\n    ".join(
-                [f"{key}: {count} of {total} files cannot be read, which is more than {tolerated:g}:", *shown]
-            )
+            "\n    ".join([f"{key}: {count} of {total} {fault}, which is more than {tolerated:g}:", *shown])
             + f"\nMend or delete them, or raise {key}."
         )
 

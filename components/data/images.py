@@ -81,14 +81,14 @@ def readable(files: Sequence[Path], names: Sequence[str], side: int, found: Find
 
     names: what to call the files in the findings, to which each oddity is added.
     """
-    formats = _formats()
+    known = formats()
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(files), unit=" pictures", disable=None) as bar:
         for start in range(0, len(files), CHUNK):
             # Here, not in the threads: the filters of warnings belong to the whole process.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                chunk = list(pool.map(partial(decode, side=side, formats=formats), files[start : start + CHUNK]))
+                chunk = list(pool.map(partial(decode, side=side, formats=known), files[start : start + CHUNK]))
             bar.update(len(chunk))
             for number, result in enumerate(chunk, start):
                 if isinstance(result, Unreadable):
@@ -116,7 +116,7 @@ def decode(file: Path, side: int, formats: tuple[str, ...]) -> Picture | Unreada
         return Unreadable("broken image", str(error) or type(error).__name__)
 
 
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """Those of FORMATS that this PIL was built with."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

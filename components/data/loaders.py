@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from components.data import vocabulary
 from components.data.findings import Findings
+from components.data.vocabulary import Text
 from components.params import UserError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-SUMMARY = "split.json"
+SUMMARY, VOCABULARY = "split.json", "vocabulary.json"
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class DataSpec:
     the classes' names in the order of the targets' numbers.
 
     stored: the shape of what the inputs are where these are features that were computed from the images; else None.
+    text:   what the numbers of texts mean; else None.
     """
 
     input_shape: tuple[int, ...]
     classes: tuple[str, ...]
     stored: tuple[int, ...] | None = None
+    text: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Split:
     classes:     the classes' names, in the order of the targets' numbers.
     fingerprint: a digest of every array and of every part.
     images:      one image's shape, where the inputs are features computed from images; else None.
+    text:        what the numbers of texts mean; else None.
     """
 
     folder: Path
@@ -50,11 +55,14 @@ class Split:
     classes: tuple[str, ...]
     fingerprint: str
     images: tuple[int, ...] | None = None
+    text: Text | None = None
 
     @property
     def spec(self) -> DataSpec:
         shape = tuple(self.arrays["inputs"].shape[1:])
-        return DataSpec(self.images, self.classes, stored=shape) if self.images else DataSpec(shape, self.classes)
+        if self.images:
+            return DataSpec(self.images, self.classes, stored=shape)
+        return DataSpec(shape, self.classes, text=self.text)
 
 
 def open_split(folder: Path) -> Split:
@@ -71,7 +79,14 @@ def open_split(folder: Path) -> Split:
         classes=tuple(summary["classes"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
         images=tuple(summary["images"]) if "images" in summary else None,
+        text=read_vocabulary(folder),
     )
+
+
+def read_vocabulary(folder: Path) -> Text | None:
+    """The vocabulary in a folder; None if there is none."""
+    file = folder / VOCABULARY
+    return vocabulary.load(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def save_split(
@@ -81,10 +96,12 @@ def save_split(
     classes: tuple[str, ...],
     findings: Findings | None = None,
     images: tuple[int, ...] | None = None,
+    text: Text | None = None,
 ) -> None:
     """Write arrays, rows and the summary with every digest and what was found odd into a folder.
 
     images: one image's shape, where the inputs are features computed from images.
+    text:   what the numbers of texts mean.
     """
     digests = {name: _save(folder / f"{name}.npy", array) for name, array in [*arrays.items(), *rows.items()]}
     targets = arrays["targets"]
@@ -97,6 +114,10 @@ def save_split(
     }
     if images:
         summary["images"] = list(images)
+    if text:
+        summary["vocabulary"] = len(text.words)
+        (folder / VOCABULARY).write_text(text.dump(), encoding="utf-8")
+        digests[VOCABULARY] = hashlib.sha256(text.dump().encode()).hexdigest()
     if findings:
         summary["findings"] = findings.summary()
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

@@ -99,9 +99,9 @@ class Tree:
 
 @dataclass(frozen=True)
 class OwnTree:
-    """A tree of folders of the user's own, for which no digest is published.
+    """A tree of folders, or a file, of the user's own, for which no digest is published.
 
-    address: of an archive (http, https, ftp, file), or of a folder here (file).
+    address: of an archive or file (http, https, ftp, file), or of a folder here (file).
     """
 
     address: str
@@ -117,7 +117,10 @@ class OwnTree:
                 fetch_file(self.address, archive)
             except FetchError as error:
                 raise FetchError(f"{self.address}: {error}") from None
-            _extract(archive, folder)
+            if archive.name.lower().endswith(ARCHIVES):
+                _extract(archive, folder)
+            else:
+                archive.replace(folder / archive.name)
 
 
 @dataclass(frozen=True)
@@ -143,23 +146,24 @@ def address_of(place: str) -> str:
     return path.as_uri()
 
 
-def own_tree(place: str) -> OwnTree:
-    """The user's own archive or folder, by address or local path. Raises UserError where there can be no tree."""
+def own_tree(place: str, files: tuple[str, ...] = ()) -> OwnTree:
+    """The user's own archive, folder, or file with one of these endings, by address or path. Else raises UserError."""
     address = address_of(place)
     here = _path_of(address)
     if here is not None and not here.exists():
         raise UserError(f"{place!r}: there is no such file or folder")
-    if not (here is not None and here.is_dir()) and not _archive_name(address).lower().endswith(ARCHIVES):
-        raise UserError(f"{place!r} is neither a folder here nor an archive ({', '.join(ARCHIVES)})")
+    known = (*ARCHIVES, *files)
+    if not (here is not None and here.is_dir()) and not _archive_name(address).lower().endswith(known):
+        raise UserError(f"{place!r} is neither a folder here nor an archive or a file ({', '.join(known)})")
     return OwnTree(address)
 
 
-def tree_named(name: str, known: Mapping[str, Source], key: str) -> Source:
+def tree_named(name: str, known: Mapping[str, Source], key: str, files: tuple[str, ...] = ()) -> Source:
     """The known source of that name, else the user's own tree. Raises UserError, which names `key` of params.yaml."""
     if name in known:
         return known[name]
     try:
-        return own_tree(name)
+        return own_tree(name, files)
     except UserError as error:
         raise UserError(f"{key}: {error}; the sources: {', '.join(known)}") from None
 

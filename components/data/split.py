@@ -85,7 +85,10 @@ def _stratified(
 
 
 def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
-    """Decode data set `name` from folder `raw` into arrays and write them with their split into `target`."""
+    """Decode data set `name` from folder `raw` into arrays and write them with their split into `target`.
+
+    raw: what the download stage left; of texts, what the text stage made of that.
+    """
     dataset = load_dataset(name)
     config: SplitConfig = settings.sections[name].split  # type: ignore[attr-defined]
     with whole_folder(target) as folder:
@@ -93,8 +96,10 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
         scratch.mkdir()
         examples = dataset.read(settings.sections[name], raw, scratch)
         rows = split_rows(examples.targets, examples.test_from, config, f"{name}.split", examples.rare_classes_ok)
+        if dataset.learn:
+            examples = dataset.learn(settings.sections[name], examples, rows)
         arrays = {"inputs": examples.inputs, "targets": examples.targets, **examples.extra}
-        save_split(folder, arrays, rows, examples.classes, examples.findings)
+        save_split(folder, arrays, rows, examples.classes, examples.findings, text=examples.text)
         shutil.rmtree(scratch)
     print(f"{name}: " + ", ".join(f"{len(rows[part])} {part}" for part in PARTS), flush=True)
     for line in examples.findings.lines():
@@ -106,7 +111,8 @@ def main() -> None:
     parser.add_argument("dataset", help="a data set's name, such as mnist")
     name = parser.parse_args().dataset
     settings = params.load()
-    split(name, settings, Path(settings.paths.raw) / name, Path(settings.paths.split) / name)
+    read_from = settings.paths.text if load_dataset(name).texts else settings.paths.raw
+    split(name, settings, Path(read_from) / name, Path(settings.paths.split) / name)
 
 
 if __name__ == "__main__":

@@ -100,4 +100,5 @@ TASK = Task(
     loss=classification.loss,
     metrics=classification.metrics,
     evaluate=evaluate,
+    describe=classification.describe,
 )

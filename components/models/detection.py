@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import augment, default_boxes, one_object_results
+from components import augment, classification, default_boxes, one_object_results
 from components.data.loaders import DataSpec, Split
 from components.params import UserError
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
@@ -129,6 +129,13 @@ def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, 
     return {**means, "examples": len(rows)}
 
 
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+    """Each picture's class, its probability, and the box: left, top, right, bottom as fractions of the picture."""
+    classes = classification.describe(model, data, inputs, outputs[:, :-4])
+    boxes = ordered(outputs[:, -4:])[:, [1, 0, 3, 2]].clamp(0, 1).tolist()
+    return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]
+
+
 TASK = Task(
     name="detection",
     config=Config,
@@ -137,5 +144,6 @@ TASK = Task(
     loss=loss,
     metrics=metrics,
     evaluate=evaluate,
+    describe=describe,
     augment=augment.one_box,
 )

@@ -128,6 +128,7 @@ TASK = Task(
     loss=classification.loss,
     metrics=classification.metrics,
     evaluate=evaluate,
+    describe=many_objects.describe,
     predict=predict,
     augment=augment.pictures,
     derive=derive,

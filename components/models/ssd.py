@@ -145,6 +145,7 @@ TASK = Task(
     loss=loss,
     metrics=metrics,
     evaluate=evaluate,
+    describe=many_objects.describe,
     predict=predict,
     augment=augment.many_boxes,
 )

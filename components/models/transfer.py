@@ -62,5 +62,6 @@ TASK = Task(
     loss=classification.loss,
     metrics=classification.metrics,
     evaluate=classification_results.evaluate,
+    describe=classification.describe,
     augment=augment.pictures,
 )

@@ -1,0 +1,52 @@
+"""The text stage's work on Parquet files that are too many for one process: by Ray Data, on the cluster or its own.
+
+Each file is read, judged and taken apart by the same function as on one machine; rows come back in the files' order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from components import cluster
+from components.data import text_files
+from components.data.dataset import TextConfig
+from components.data.findings import Findings
+from components.data.text import worded
+from components.data.words import Words
+
+ROWS_AT_ONCE = 25_000
+
+
+def worded_on_ray(files: Sequence[Path], config: TextConfig, section: str) -> Iterator[pd.DataFrame]:
+    """Every row of the files with its words, as `worded` gives them, in order.
+
+    On a cluster of several machines the files are on a disk that all of them share.
+    """
+    columns = (config.text_column, config.label_column)
+    text_files.check_parquet(files, columns, section)
+    cluster.connect()
+    import ray  # after cluster.connect, whose settings it reads when imported
+    import ray.data
+
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        paths = ray.data.from_items([{"path": str(file.resolve())} for file in files], override_num_blocks=len(files))
+        work = partial(worded_file, columns=columns, section=section, config=config.model_dump_json())
+        done = paths.map_batches(work, batch_size=1, batch_format="pandas")
+        yield from done.iter_batches(batch_size=ROWS_AT_ONCE, batch_format="pandas")
+    finally:
+        ray.shutdown()
+
+
+def worded_file(paths: pd.DataFrame, columns: Sequence[str], section: str, config: str) -> Iterator[pd.DataFrame]:
+    """The rows of the one file that the frame names, chunk by chunk, with their words."""
+    checked = TextConfig.model_validate_json(config)
+    words = Words(checked.steps)
+    for path in paths["path"]:
+        for frame in text_files.table_frames(Path(path), columns, section, Findings()):
+            yield worded(frame, words, checked)

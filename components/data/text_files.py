@@ -1,0 +1,170 @@
+"""Texts with labels in files, read in chunks: CSV and Parquet tables, or one folder per class with a .txt per text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pandas.errors import EmptyDataError, ParserError
+
+from components.data.findings import Findings
+from components.params import UserError
+
+ROWS = 25_000  # of a chunk
+CSV, PARQUET, TEXT = (".csv", ".csv.gz"), (".parquet",), (".txt",)
+TABLES = (*CSV, *PARQUET)
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
+NOT_UTF8 = "not UTF-8, read as Windows-1252"
+PARTS = ("train", "test")
+
+
+def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) -> Iterator[pd.DataFrame]:
+    """Every row under `folder`, in the files' order: columns `name` (its place), `text`, `label`, `part`, and others.
+
+    columns: in tables the names of the text's column, of the label's, and of others that are wanted as they are.
+    section: the section of params.yaml that names them, for messages.
+    part:    train or test, where folders of classes lie in folders with these names; else "".
+    Raises UserError for a file that cannot be read, or if there is nothing to read.
+    """
+    tables = files_in(folder, TABLES)
+    if tables:
+        for file in tables:
+            yield from table_frames(file, columns, section, found)
+        return
+    tops = [(part, folder_) for folder_, part in _class_tops(folder)]
+    if not tops:
+        raise UserError(
+            f"{folder}: neither a table ({', '.join(TABLES)}) nor folders of .txt files, one per class, are in it; "
+            f"{section}.source must name such data"
+        )
+    for part, top in tops:
+        for below in _folders(top):
+            yield from _folder_frames(files_in(below, TEXT), below.name, part, found)
+
+
+def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The visible files with one of these endings in a folder or below it, sorted."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(endings))
+    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+
+
+def table_frames(file: Path, columns: Sequence[str], section: str, found: Findings) -> Iterator[pd.DataFrame]:
+    """The rows of one table, as `frames` has them."""
+    chunks = _parquet_chunks if file.name.lower().endswith(PARQUET) else _csv_chunks
+    start = 0
+    for chunk in chunks(file, columns, section):
+        names = [f"{file.name} row {start + place + 1}" for place in range(len(chunk))]
+        frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, part="")
+        yield _decoded(frame, found)
+        start += len(frame)
+    if not start:
+        raise UserError(f"{file}: the table has no rows")
+
+
+def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd.DataFrame]:
+    with file.open("rb") as opened:
+        if opened.read(2) in UTF16:
+            raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
+    settings = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape", "dtype": object}
+    try:
+        check_columns(file, list(pd.read_csv(file, nrows=0, **settings)), columns, section)  # type: ignore[call-overload]
+        yield from pd.read_csv(  # type: ignore[call-overload]
+            file, chunksize=ROWS, usecols=list(columns), keep_default_na=False, **settings
+        )
+    except EmptyDataError:
+        raise UserError(f"{file}: the file is empty") from None
+    except (ParserError, OSError, EOFError) as error:
+        raise UserError(f"{file}: not a CSV table: {str(error).strip()}; mend that line, or its quotes") from None
+
+
+def _parquet_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd.DataFrame]:
+    try:
+        with pq.ParquetFile(file) as opened:
+            check_columns(file, opened.schema_arrow.names, columns, section)
+            for batch in opened.iter_batches(batch_size=ROWS, columns=list(columns)):
+                yield as_text(batch.to_pandas())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{file}: not a Parquet file: {str(error).strip()}") from None
+
+
+def check_parquet(files: Sequence[Path], columns: Sequence[str], section: str) -> None:
+    """Raises UserError unless each file is Parquet and has the columns."""
+    for file in files:
+        try:
+            check_columns(file, pq.read_schema(file).names, columns, section)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{file}: not a Parquet file: {str(error).strip()}") from None
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every value as a string, a missing one as ""."""
+    columns = {str(name): column.astype(object).where(column.notna(), "").map(str) for name, column in frame.items()}
+    return pd.DataFrame(columns, dtype=object)
+
+
+def check_columns(file: Path, present: Sequence[str], wanted: Sequence[str], section: str) -> None:
+    """Raises UserError unless all the wanted columns are there."""
+    for key, column in zip(("text_column", "label_column"), wanted, strict=False):
+        if column not in present:
+            raise UserError(
+                f"{section}.{key}: {file.name} has no column {column!r}; its columns: {', '.join(map(str, present))}"
+            )
+
+
+def _decoded(frame: pd.DataFrame, found: Findings) -> pd.DataFrame:
+    """The frame with texts that are no UTF-8 read as Windows-1252, each a finding."""
+    for column in ("text", "label"):
+        values = frame[column].to_numpy(dtype=object)
+        for place in np.flatnonzero([not _encodable(value) for value in values]):
+            values[place] = values[place].encode("utf-8", "surrogateescape").decode(FALLBACK, "replace")
+            found.add(NOT_UTF8, frame["name"].iloc[place], kept=True)
+        frame[column] = values
+    return frame
+
+
+def _encodable(value: str) -> bool:
+    return value.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in value)
+
+
+def decode(content: bytes) -> tuple[str, bool]:
+    """(a file's text, whether it was UTF-8). What is not is read as Windows-1252."""
+    try:
+        return content.decode("utf-8-sig"), True
+    except UnicodeDecodeError:
+        return content.decode(FALLBACK, "replace"), False
+
+
+def _folder_frames(files: list[Path], label: str, part: str, found: Findings) -> Iterator[pd.DataFrame]:
+    """The texts of one class's folder."""
+    for start in range(0, len(files), ROWS):
+        rows = []
+        for file in files[start : start + ROWS]:
+            name = "/".join(filter(None, (part, label, file.name)))
+            text, is_utf8 = decode(file.read_bytes())
+            if not is_utf8:
+                found.add(NOT_UTF8, name, kept=True)
+            rows.append({"name": name, "text": text, "label": label, "part": part})
+        yield pd.DataFrame(rows, dtype=object)
+
+
+def _class_tops(folder: Path) -> list[tuple[Path, str]]:
+    """The folders whose subfolders hold .txt files, each with its part; the least deep, and train before test."""
+    level = [folder]
+    while level:
+        tops = [top for top in level if any(any(below.glob("*.txt")) for below in _folders(top))]
+        parts = {top.name: top for top in tops if top.name in PARTS}
+        if parts and len(parts) == len(tops):
+            return [(parts[part], part) for part in PARTS if part in parts]
+        if tops:
+            return [(tops[0], "")]
+        level = [below for top in level for below in _folders(top)]
+    return []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,127 @@
+"""A recurrent classifier of texts after the course notes: words as vectors, LSTM or plain RNN, and one dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components import classification, text_results
+from components.data.loaders import DataSpec, Split
+from components.data.vocabulary import FIRST, PADDING, UNKNOWN
+from components.params import UserError
+from components.recurrent import Recurrent, pooled
+from components.task import Task, TrainingConfig
+from components.texts import by_length, text_batch
+
+Width = Annotated[int, Field(ge=1)]
+MOST_ONE_HOT = 5000
+
+
+class Config(TrainingConfig):
+    cell: Literal["lstm", "rnn"] = Field(description="lstm | rnn (plain)")
+    encoding: Literal["integer", "one_hot", "embedding", "word2vec"] = Field(
+        description="integer (one number a word) | one_hot | embedding (learned vectors) | word2vec (starts from its)"
+    )
+    embedding: int = Field(ge=1, description="an integer >= 1: components of a word's vector")
+    train_embedding: bool = Field(description="true | false, whether the words' vectors are trained (further)")
+    widths: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per recurrent layer")
+    both_ways: bool = Field(description="true | false: read from the end, too")
+    pooling: Literal["last", "mean", "max"] = Field(description="last | mean | max: which steps' outputs decide")
+    truncation: int = Field(ge=0, description="an integer >= 0: steps that gradients go back at least; 0: all the way")
+    memory: int = Field(ge=0, description="an integer >= 0: steps an LSTM begins to remember; 0: as PyTorch starts")
+    embedding_dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), of the components of words' vectors")
+    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), between layers and before the last")
+
+    @property
+    def starts_from_weights(self) -> bool:
+        return True
+
+
+class TextClassifier(nn.Module):
+    """Words' numbers (batch, words), 0 behind a shorter text → logits (batch, classes)."""
+
+    def __init__(self, config: Config, words: int, classes: int) -> None:
+        super().__init__()
+        self.config, self.words = config, words
+        width = {"integer": 1, "one_hot": words}.get(config.encoding, config.embedding)
+        self.embedding: nn.Embedding | None = None
+        if config.encoding in ("embedding", "word2vec"):
+            self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
+            nn.init.normal_(self.embedding.weight, std=0.1)
+            with torch.no_grad():
+                self.embedding.weight[PADDING] = 0
+            self.embedding.weight.requires_grad_(config.train_embedding)
+        self.recurrent = Recurrent(
+            config.cell, width, config.widths, config.both_ways, config.dropout, config.truncation, config.memory
+        )
+        self.dense = nn.Linear(self.recurrent.width, classes)
+
+    def vectors(self, numbers: Tensor) -> Tensor:
+        """Words as the recurrent layers take them: (batch, words, width)."""
+        if self.embedding is not None:
+            vectors: Tensor = self.embedding(numbers)
+            return vectors
+        if self.config.encoding == "one_hot":
+            return functional.one_hot(numbers, self.words).float()
+        return (numbers / self.words)[..., None]
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        lengths = (numbers != PADDING).sum(dim=1).clamp(min=1)
+        vectors = functional.dropout(self.vectors(numbers), self.config.embedding_dropout, self.training)
+        found = pooled(self.recurrent(vectors, lengths), lengths, self.config.pooling, self.config.both_ways)
+        logits: Tensor = self.dense(functional.dropout(found, self.config.dropout, self.training))
+        return logits
+
+    def start(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the words' vectors of another model."""
+        if self.embedding is not None:
+            with torch.no_grad():
+                self.embedding.weight.copy_(weights["vectors"])
+
+
+def build(config: Config, data: DataSpec) -> TextClassifier:
+    """The network. Raises UserError when the data are no texts, or too many words for one-hot vectors."""
+    if data.text is None:
+        raise UserError(f"lstm.data: {config.data} holds no texts")
+    words = FIRST + len(data.text.words)
+    if config.encoding == "one_hot" and words > MOST_ONE_HOT:
+        raise UserError(
+            f"lstm.encoding: one_hot makes vectors of {words:,} numbers for each word; "
+            f"set {config.data}.vocabulary.size to {MOST_ONE_HOT - FIRST} or less, or lstm.encoding: embedding"
+        )
+    return TextClassifier(config, words, len(data.classes))
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
+    """Each text's class, its probability, how many words it has, and how many of them the model does not know."""
+    words, unknown = (inputs != PADDING).sum(dim=1).tolist(), (inputs == UNKNOWN).sum(dim=1).tolist()
+    found = classification.describe(model, data, inputs, logits)
+    return [{**own, "words": w, "unknown": u} for own, w, u in zip(found, words, unknown, strict=True)]
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """A text classifier's test metrics, its worst mistakes, and memory.png, the gradients of an RNN and of LSTMs."""
+    from components.memory import draw_memory
+
+    draw_memory(folder / "memory.png")
+    return text_results.evaluate(logits, rows, split, folder)
+
+
+TASK = Task(
+    name="lstm",
+    config=Config,
+    build=build,
+    batch=text_batch,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    evaluate=evaluate,
+    order=by_length,
+    describe=describe,
+)

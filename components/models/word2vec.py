@@ -1,0 +1,160 @@
+"""word2vec: skip-gram with negative sampling (Mikolov, Sutskever, Chen, Corrado and Dean 2013).
+
+Each word learns to tell the words around it from noise words. All pairs of a batch share one draw of noise words, so
+that the work is one product of matrices (Ji, Satish, Li and Dubey 2016, arXiv:1604.04661).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components import word_results
+from components.data.loaders import DataSpec, Split
+from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text
+from components.params import UserError
+from components.task import Batch, Task, TrainingConfig
+from components.texts import by_length, text_batch
+
+NEAREST = 5
+
+
+class Config(TrainingConfig):
+    dimensions: int = Field(ge=1, description="an integer >= 1: components of a word's vector")
+    window: int = Field(ge=1, description="an integer >= 1: the most words to either side that count as around a word")
+    negatives: int = Field(ge=1, description="an integer >= 1: noise words for each word around")
+    shared_noise: int = Field(ge=1, description="an integer >= 1: noise words drawn for a batch, which its pairs share")
+    noise_power: float = Field(
+        ge=0, le=1, description="a number from 0 to 1: noise is drawn by frequency to this power"
+    )
+    subsample: float = Field(gt=0, description="a number > 0: words of a larger share are passed over the more often")
+    nearest_of: int = Field(ge=1, description="an integer >= 1: the most frequent words, of which the nearest are told")
+    shown: tuple[str, ...] = Field(description="a list of words whose nearest the report shows")
+
+
+class Word2Vec(nn.Module):
+    """Words' numbers (batch, words), 0 behind a shorter text → (batch, 2): a text's summed loss in nats, its pairs."""
+
+    noise: Tensor
+    keep: Tensor
+
+    def __init__(self, config: Config, text: Text) -> None:
+        super().__init__()
+        self.config = config
+        size = FIRST + len(text.words)
+        self.vectors = nn.Embedding(size, config.dimensions)
+        self.contexts = nn.Embedding(size, config.dimensions)
+        nn.init.uniform_(self.vectors.weight, -0.5 / config.dimensions, 0.5 / config.dimensions)
+        nn.init.zeros_(self.contexts.weight)
+        counts = torch.tensor([0, 0, *text.counts], dtype=torch.float64)
+        noise = counts**config.noise_power * (counts > 0)
+        # Mikolov et al. 2013, section 2.3, as their program has it: kept with probability sqrt(t / f) + t / f.
+        share = counts / counts.sum()
+        keep = torch.where(share > 0, (config.subsample / share).sqrt() + config.subsample / share, 0.0).clamp(max=1)
+        self.register_buffer("noise", (noise / noise.sum()).cumsum(0).float(), persistent=False)
+        self.register_buffer("keep", keep.float(), persistent=False)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        random = self._random(numbers.device)
+        words, texts = self._kept(numbers, random)
+        centres, contexts = self._pairs(words, texts, random)
+        vectors, around = self.vectors(words), self.contexts(words)
+        losses = functional.softplus(-(vectors[centres] * around[contexts]).sum(dim=1).float())
+        drawn = torch.rand(self.config.shared_noise, generator=random, device=numbers.device)
+        noise = torch.searchsorted(self.noise, drawn).clamp(max=len(self.noise) - 1)
+        pairs = torch.bincount(centres, minlength=len(words))
+        against = functional.softplus((vectors @ self.contexts(noise).T).float()).mean(dim=1) * self.config.negatives
+        result = torch.zeros(len(numbers), 2, device=numbers.device)
+        result = result.index_add(0, texts[centres], torch.stack([losses, torch.ones_like(losses)], dim=1))
+        return result.index_add(0, texts, torch.stack([against * pairs, torch.zeros_like(against)], dim=1))
+
+    def _random(self, device: torch.device) -> torch.Generator | None:
+        """PyTorch's own in training, whose state checkpoints hold; outside the same one for each batch."""
+        if self.training:
+            return None
+        return torch.Generator(device).manual_seed(self.config.seed)
+
+    def _kept(self, numbers: Tensor, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """(the known words that are not passed over, the text of each), both (words,)."""
+        chance = torch.rand(numbers.shape, generator=random, device=numbers.device)
+        kept = (numbers > UNKNOWN) & (chance < self.keep[numbers])
+        return numbers[kept], kept.nonzero()[:, 0]
+
+    def _pairs(self, words: Tensor, texts: Tensor, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """(the places of centres, of their contexts) in `words`, each centre with a window drawn from 1 to `window`."""
+        windows = torch.randint(1, self.config.window + 1, words.shape, generator=random, device=words.device)
+        places = torch.arange(len(words), device=words.device)
+        centres, contexts = [], []
+        for distance in range(1, min(self.config.window, max(1, len(words) - 1)) + 1):
+            first, second = places[:-distance], places[distance:]
+            together = texts[first] == texts[second]
+            for centre, context in ((first, second), (second, first)):
+                near = together & (windows[centre] >= distance)
+                centres.append(centre[near])
+                contexts.append(context[near])
+        return torch.cat(centres), torch.cat(contexts)
+
+
+def build(config: Config, data: DataSpec) -> Word2Vec:
+    """The model. Raises UserError when the data are no texts."""
+    if data.text is None:
+        raise UserError(f"word2vec.data: {config.data} holds no texts")
+    return Word2Vec(config, data.text)
+
+
+def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+    """Mean over the batch's pairs, in nats.
+
+    Of a pair: -log s(u_context . v) - negatives x the mean over noise words of log s(-u_noise . v).
+    """
+    total: Tensor = outputs[:, 0].sum() / outputs[:, 1].sum().clamp(min=1)
+    return total
+
+
+def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+    """None: the loss says it."""
+    return {}
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+    """For each text its known words, each with the nearest five and their cosines."""
+    assert isinstance(model, Word2Vec)
+    assert data.text is not None
+    described = []
+    for numbers in inputs.tolist():
+        own = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
+        nearest = word_results.nearest(model.vectors.weight, own, NEAREST, model.config.nearest_of)
+        named = [{data.text.words[n - FIRST]: round(c, 4) for n, c in pairs} for pairs in nearest]
+        found = {data.text.words[n - FIRST]: near for n, near in zip(own, named, strict=True)}
+        words, unknown = sum(n != PADDING for n in numbers), numbers.count(UNKNOWN)
+        described.append({"nearest": found, "words": words, "unknown": unknown})
+    return described
+
+
+def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """The test loss; a table of nearest words and a map of the most frequent."""
+    assert isinstance(model, Word2Vec)
+    assert split.text is not None
+    word_results.write(model.vectors.weight, split.text, model.config.shown, model.config.nearest_of, folder)
+    found = (outputs[:, 0].double().sum() / outputs[:, 1].double().sum().clamp(min=1)).item()
+    return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
+
+
+TASK = Task(
+    name="word2vec",
+    config=Config,
+    build=build,
+    batch=text_batch,
+    loss=loss,
+    metrics=metrics,
+    evaluate=evaluate,
+    order=by_length,
+    describe=describe,
+)

@@ -1,0 +1,180 @@
+"""What a trained model says of a text, a file, or a folder of files: one line of JSON for each.
+
+    python -m components.predict lstm "A film that I could not stop watching."
+    python -m components.predict transfer photo.jpg
+
+INPUT is a file or folder if there is one of that name, else it is taken as a text by models of texts; - reads texts
+from standard input, one in a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from components import artifact, params
+from components.artifact import Artifact
+from components.data import images, text_files, vocabulary
+from components.params import UserError
+
+AT_ONCE = 32
+SOME_FAILED = 1
+TEXT_SHOWN = 80  # letters of a text that is no file's
+
+
+@dataclass(frozen=True)
+class Read:
+    """One input as the model takes it, or why it cannot: `numbers` is None then.
+
+    numbers: a text's words, int32 (words,), or an image, uint8 (channels, height, width).
+    notes:   what was odd about it, for its line.
+    """
+
+    name: str
+    numbers: np.ndarray | None
+    notes: dict[str, str]
+
+
+def predictions(trained: Artifact, given: Iterator[Read]) -> Iterator[dict[str, Any]]:
+    """A dict for each input, in order: `input`, what the model says of it or `error`, `note` if it was odd."""
+    waiting: list[Read] = []
+    for read in given:
+        waiting.append(read)
+        if len(waiting) == AT_ONCE:
+            yield from _described(trained, waiting)
+            waiting = []
+    yield from _described(trained, waiting)
+
+
+@torch.inference_mode()
+def _described(trained: Artifact, given: Sequence[Read]) -> Iterator[dict[str, Any]]:
+    usable = [read.numbers for read in given if read.numbers is not None]
+    told: Iterator[dict[str, Any]] = iter(())
+    if usable:
+        inputs = _padded(usable) if trained.spec.text else torch.from_numpy(np.stack(usable)).float() / 255
+        found = trained.task.predict(trained.model, inputs)
+        told = iter(trained.task.describe(trained.model, trained.spec, inputs, found))
+    for read in given:
+        yield {"input": read.name, **(next(told) if read.numbers is not None else {}), **read.notes}
+
+
+def _padded(texts: Sequence[np.ndarray]) -> torch.Tensor:
+    """(texts, words of the longest) int64, 0 behind a shorter text."""
+    inputs = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
+    for row, numbers in enumerate(texts):
+        inputs[row, : len(numbers)] = numbers
+    return torch.from_numpy(inputs)
+
+
+class TextReader:
+    """Texts as a model of texts takes them."""
+
+    def __init__(self, text: vocabulary.Text) -> None:
+        from components.data.words import Words  # drags in what the other models do not need
+
+        self.text, self.words = text, Words(text.steps)
+        self.known = vocabulary.numbers_by_word(text)
+
+    def read(self, name: str, text: str, notes: dict[str, str]) -> Read:
+        import pandas as pd
+
+        words = self.words(pd.DataFrame({"text": [text]}))["words"].iloc[0]
+        numbers = vocabulary.numbers_of(self.text, self.known, words)
+        if not len(numbers):
+            return Read(name, None, {**notes, "error": "no word is left of this text"})
+        if (numbers == vocabulary.UNKNOWN).all():
+            return Read(name, None, {**notes, "error": f"the model knows none of its {len(numbers)} words"})
+        return Read(name, numbers, notes)
+
+    def inputs(self, given: str) -> Iterator[Read]:
+        path = _path(given)
+        if given == "-":
+            for number, line in enumerate(sys.stdin.buffer, 1):
+                yield self._bytes(f"line {number}", line)
+        elif path is None:
+            short = given if len(given) <= TEXT_SHOWN else f"{given[:TEXT_SHOWN]}…"
+            # What a shell hands over that is no UTF-8 comes as surrogates.
+            yield self._bytes(short.encode("utf-8", "replace").decode(), given.encode("utf-8", "surrogateescape"))
+        else:
+            for file in _files(path, text_files.files_in(path, text_files.TEXT) if path.is_dir() else [path]):
+                yield self._bytes(str(file), file.read_bytes())
+
+    def _bytes(self, name: str, content: bytes) -> Read:
+        text, is_utf8 = text_files.decode(content)
+        return self.read(name, text, {} if is_utf8 else {"note": text_files.NOT_UTF8})
+
+
+class ImageReader:
+    """Image files as a model of images takes them: square, with its number of channels."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.channels, self.side = shape[0], shape[1]
+
+    def inputs(self, given: str) -> Iterator[Read]:
+        path = _path(given)
+        if path is None:
+            raise UserError(f"{given!r}: there is no such image file or folder")
+        files = sorted(images_below(path)) if path.is_dir() else [path]
+        for file in _files(path, files):
+            found = images.decode(file, self.side, images.formats())
+            if isinstance(found, images.Unreadable):
+                yield Read(str(file), None, {"error": f"{found.kind}: {found.reason}"})
+                continue
+            note = {"note": ", ".join(found.kinds)} if found.kinds else {}
+            yield Read(str(file), found.pixels if self.channels == 3 else grey(found.pixels), note)
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files in a folder and below it."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    return [file for own in folders for file in images.image_files(own)]
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (3, height, width) → (1, height, width), the luma of ITU-R BT.601."""
+    weights = np.array([0.299, 0.587, 0.114])
+    return np.tensordot(weights, pixels, axes=1).round().astype(np.uint8)[None]
+
+
+def _path(given: str) -> Path | None:
+    """The file or folder of this name, if there is one; a text of a megabyte is no name."""
+    try:
+        path = Path(given)
+        return path if given and path.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _files(path: Path, files: Sequence[Path]) -> Sequence[Path]:
+    if not files:
+        raise UserError(f"{path}: no files for this model in it")
+    return files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.predict", description="Ask a trained model.")
+    parser.add_argument("task", help="a trained model's name, such as cnn or lstm")
+    parser.add_argument("input", help="a text, a file, a folder, or - for texts from standard input, one in a line")
+    arguments = parser.parse_args()
+    trained = artifact.load(Path(params.load().paths.models) / arguments.task)
+    spec = replace(trained.spec, stored=None)
+    reader = TextReader(spec.text) if spec.text else ImageReader(spec.input_shape)
+    failed = 0
+    for line in predictions(trained, reader.inputs(arguments.input)):
+        failed += "error" in line
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+    if failed:
+        print(f"error: {failed} of the inputs could not be used; their lines say why", file=sys.stderr)
+        sys.exit(SOME_FAILED)
+
+
+if __name__ == "__main__":
+    params.run(main)

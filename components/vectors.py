@@ -1,0 +1,75 @@
+"""The vectors stage: word2vec's vectors as the weights that a classifier of texts starts from.
+
+python -m components.vectors lstm
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from components import artifact, params
+from components.data.loaders import Split, open_split
+from components.data.vocabulary import FIRST
+from components.files import whole_folder
+from components.models import lstm, word2vec
+from components.params import UserError
+from components.weights import FILE, SUMMARY
+
+
+def prepare(name: str, config: lstm.Config, split: Split, source: Path, target: Path) -> None:
+    """Write the folder `target`: vectors in the numbers of `split`'s vocabulary, or none if the encoding needs none.
+
+    source: the folder of a trained word2vec. A word that it does not know starts as zeros, as padding does.
+    Raises UserError when its vectors are of another width than the section says.
+    """
+    with whole_folder(target) as folder:
+        # What the training reads besides this folder: a change of it makes it stale.
+        summary = {"encoding": config.encoding, "split": split.fingerprint}
+        if config.encoding == "word2vec":
+            vectors = vectors_for(name, config, split, source)
+            save_file({"vectors": vectors}, folder / FILE)
+            said = f"vectors of {len(vectors) - FIRST} words, {vectors.shape[1]} components each, from {source.name}"
+        else:
+            said = f"no vectors: lstm.encoding is {config.encoding}"
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    print(f"{name}: {said}", flush=True)
+
+
+def vectors_for(name: str, config: lstm.Config, split: Split, source: Path) -> Tensor:
+    """(numbers, width) float32. Raises UserError when there are none that fit."""
+    trained = artifact.load(source)
+    if not isinstance(trained.model, word2vec.Word2Vec) or trained.spec.text is None or split.text is None:
+        raise UserError(f"{source}: this is no word2vec model of texts")
+    given = trained.model.vectors.weight.detach()
+    if given.shape[1] != config.embedding:
+        raise UserError(
+            f"{name}.embedding: {config.embedding}, but word2vec.dimensions is {given.shape[1]}; make them the same"
+        )
+    places = {word: number for number, word in enumerate(trained.spec.text.words, FIRST)}
+    vectors = torch.zeros(FIRST + len(split.text.words), config.embedding)
+    for number, word in enumerate(split.text.words, FIRST):
+        if word in places:
+            vectors[number] = given[places[word]]
+    return vectors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.vectors", description="Words' vectors to start from.")
+    parser.add_argument("task", help="the name of a classifier of texts, such as lstm")
+    name = parser.parse_args().task
+    settings = params.load()
+    config = settings.sections.get(name)
+    if not isinstance(config, lstm.Config):
+        raise UserError(f"{name!r} is no classifier of texts")
+    split = open_split(Path(settings.paths.split) / config.data)
+    prepare(name, config, split, Path(settings.paths.models) / "word2vec", Path(settings.paths.weights) / name)
+
+
+if __name__ == "__main__":
+    params.run(main)
