@@ -5,6 +5,8 @@ The task: the first of many steps shows one of two signs, noise follows, and aft
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,11 +88,23 @@ def measure(name: str, cell: Cell, memory: int, steps: int = STEPS, trained: int
     return Reach(name, found, right)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """More gain nothing on matrices this small, and wait for each other where another process is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def draw_memory(file: Path, steps: int = STEPS, trained: int = TRAINING_STEPS) -> list[Reach]:
     """The gradients by step of each kind of network on a logarithmic scale, with what each learnt; return them."""
     from matplotlib.figure import Figure
 
-    found = [measure(*kind, steps=steps, trained=trained) for kind in KINDS]
+    with one_thread():
+        found = [measure(*kind, steps=steps, trained=trained) for kind in KINDS]
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axis = figure.subplots()
     for reach, colour in zip(found, ("#d1603d", "#8a98a5", "#1f6f8b"), strict=True):

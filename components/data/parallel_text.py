@@ -36,17 +36,18 @@ def worded_on_ray(files: Sequence[Path], config: TextConfig, section: str) -> It
         ray.data.DataContext.get_current().enable_progress_bars = False
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         paths = ray.data.from_items([{"path": str(file.resolve())} for file in files], override_num_blocks=len(files))
-        work = partial(worded_file, columns=columns, section=section, config=config.model_dump_json())
+        work = partial(worded_file, columns=columns, section=section, config=config)
         done = paths.map_batches(work, batch_size=1, batch_format="pandas")
         yield from done.iter_batches(batch_size=ROWS_AT_ONCE, batch_format="pandas")
     finally:
         ray.shutdown()
 
 
-def worded_file(paths: pd.DataFrame, columns: Sequence[str], section: str, config: str) -> Iterator[pd.DataFrame]:
+def worded_file(
+    paths: pd.DataFrame, columns: Sequence[str], section: str, config: TextConfig
+) -> Iterator[pd.DataFrame]:
     """The rows of the one file that the frame names, chunk by chunk, with their words."""
-    checked = TextConfig.model_validate_json(config)
-    words = Words(checked.steps)
+    words = Words(config.steps)
     for path in paths["path"]:
         for frame in text_files.table_frames(Path(path), columns, section, Findings()):
-            yield worded(frame, words, checked)
+            yield worded(frame, words, config)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.errors import EmptyDataError, ParserError
+from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
 from components.data.findings import Findings
 from components.params import UserError
@@ -70,15 +72,21 @@ def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd
     with file.open("rb") as opened:
         if opened.read(2) in UTF16:
             raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
-    settings = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape", "dtype": object}
+    settings: dict[str, Any] = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape", "dtype": object}
     try:
-        check_columns(file, list(pd.read_csv(file, nrows=0, **settings)), columns, section)  # type: ignore[call-overload]
-        yield from pd.read_csv(  # type: ignore[call-overload]
-            file, chunksize=ROWS, usecols=list(columns), keep_default_na=False, **settings
-        )
+        check_columns(file, list(pd.read_csv(file, nrows=0, **settings)), columns, section)
+        # Without index_col a first row with more cells than the header would shift all columns.
+        with pd.read_csv(file, chunksize=ROWS, index_col=False, keep_default_na=False, **settings) as chunks:
+            while True:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", ParserWarning)
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                yield as_text(chunk[list(columns)])
     except EmptyDataError:
         raise UserError(f"{file}: the file is empty") from None
-    except (ParserError, OSError, EOFError) as error:
+    except (ParserError, ParserWarning, OSError, EOFError) as error:
         raise UserError(f"{file}: not a CSV table: {str(error).strip()}; mend that line, or its quotes") from None
 
 
@@ -103,7 +111,11 @@ def check_parquet(files: Sequence[Path], columns: Sequence[str], section: str) -
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Every value as a string, a missing one as ""."""
-    columns = {str(name): column.astype(object).where(column.notna(), "").map(str) for name, column in frame.items()}
+    # Not by pandas' own conversions: its strings cannot hold the surrogates that stand for bytes that are no UTF-8.
+    columns = {
+        str(name): ["" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+        for name, column in frame.items()
+    }
     return pd.DataFrame(columns, dtype=object)
 
 
@@ -119,7 +131,7 @@ def check_columns(file: Path, present: Sequence[str], wanted: Sequence[str], sec
 def _decoded(frame: pd.DataFrame, found: Findings) -> pd.DataFrame:
     """The frame with texts that are no UTF-8 read as Windows-1252, each a finding."""
     for column in ("text", "label"):
-        values = frame[column].to_numpy(dtype=object)
+        values = frame[column].to_numpy(dtype=object, copy=True)
         for place in np.flatnonzero([not _encodable(value) for value in values]):
             values[place] = values[place].encode("utf-8", "surrogateescape").decode(FALLBACK, "replace")
             found.add(NOT_UTF8, frame["name"].iloc[place], kept=True)

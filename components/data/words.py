@@ -73,14 +73,12 @@ class Words:
             texts = _without_html(texts)
         pieces = pc.utf8_split_whitespace(texts)
         numbered = pc.dictionary_encode(pieces.flatten())
-        numbers = numbered.indices.to_numpy()
+        numbers, offsets = numbered.indices.to_numpy(), pieces.offsets.to_numpy()
         results, had, remain = self._results(numbered.dictionary)
-        left = remain[numbers] > 0
-        ends = np.concatenate([[0], np.cumsum(left)])
-        offsets = pieces.offsets.to_numpy()
-        chosen = results.take(pa.array(numbers[left]))
-        joined = _joined(chosen, ends[offsets])
-        before, after = (_sums(counts[numbers], offsets) for counts in (had, remain))
+        counts = remain[numbers]
+        left = counts > 0
+        joined = _joined(results.take(pa.array(numbers[left])), _ends(left)[offsets])
+        before, after = (np.diff(_ends(own)[offsets]) for own in (had[numbers], counts))
         return (_with_ngrams(joined, self.steps.ngrams) if self.steps.ngrams > 1 else joined), before, after
 
     def _results(self, pieces: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
@@ -92,11 +90,8 @@ class Words:
         numbers, offsets = numbered.indices.to_numpy(), words.offsets.to_numpy()
         real, kept = (np.array([bool(word) for word in own], dtype=bool)[numbers] for own in (distinct, results))
         chosen = pa.array(results, pa.string()).take(pa.array(numbers[kept]))
-        return (
-            _joined(chosen, np.concatenate([[0], np.cumsum(kept)])[offsets]),
-            _sums(real, offsets),
-            _sums(kept, offsets),
-        )
+        ends = _ends(kept)[offsets]
+        return _joined(chosen, ends), np.diff(_ends(real)[offsets]), np.diff(ends)
 
     def _result(self, word: str) -> str:
         """The word's lemma, or "" where it is removed. Splitting leaves empty words, which go too."""
@@ -176,9 +171,11 @@ def _joined(words: pa.Array, ends: np.ndarray) -> pa.Array:
     return pc.binary_join(pa.ListArray.from_arrays(pa.array(ends, pa.int32()), words), " ")
 
 
-def _sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The sum of each group of values, from one offset to the next."""
-    return np.diff(np.concatenate([[0], np.cumsum(values)])[offsets])
+def _ends(values: np.ndarray) -> np.ndarray:
+    """The running sum of values, from 0 before the first: int32, one longer."""
+    sums = np.zeros(len(values) + 1, dtype=np.int32)
+    np.cumsum(values, out=sums[1:])
+    return sums
 
 
 def _with_ngrams(texts: pa.Array, longest: int) -> pa.Array:

@@ -1,0 +1,270 @@
+"""The text stage: what is odd about texts is one clear message or is counted and named; nothing is half written."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from components import params
+from components.data import text, text_files
+from components.data.download import download
+from components.data.loaders import open_split
+from components.data.split import split
+from components.data.text import SUMMARY, TEXTS, prepare
+from components.datasets import reviews
+from components.params import UserError
+from tests.conftest import MIRROR, needs_mirror
+
+GOOD = [("A fine film, truly fine.", "up"), ("A dull film, truly dull.", "down"), ("Such fun to watch.", "up")]
+ROWS = [*GOOD, ("Nobody should watch this.", "down")]
+
+
+class Stage:
+    """The download and text stages on a file or folder of the test's own."""
+
+    def __init__(self, folder: Path, committed: params.Params) -> None:
+        self.folder, self.committed = folder, committed
+        self.source = folder / "source"
+        self.source.mkdir()
+
+    def settings(self, **changes: Any) -> params.Params:
+        section = self.committed.sections["reviews"].model_copy(update={"source": str(self.source), **changes})
+        return params.Params(self.committed.general, {**self.committed.sections, "reviews": section})
+
+    def run(self, **changes: Any) -> dict[str, Any]:
+        """The summary."""
+        settings = self.settings(**{"bad_rows": 0.9, **changes})
+        download("reviews", settings, self.folder / "raw")
+        target, plots = self.folder / "text", self.folder / "plots"
+        prepare("reviews", settings, self.folder / "raw", target, plots, self.folder / "metrics.json")
+        found: dict[str, Any] = json.loads((target / SUMMARY).read_text())
+        return found
+
+    def table(self) -> pd.DataFrame:
+        table: pd.DataFrame = pq.read_table(self.folder / "text" / TEXTS).to_pandas()
+        return table
+
+    def csv(self, rows: list[tuple[str, str]], name: str = "table.csv") -> None:
+        pd.DataFrame(rows, columns=["text", "label"]).to_csv(self.source / name, index=False)
+
+    def counts(self, **changes: Any) -> dict[str, int]:
+        """Each kind of finding and how often it was found."""
+        return {kind: found["count"] for kind, found in self.run(**changes)["findings"].items()}
+
+
+@pytest.fixture
+def stage(tmp_path: Path, committed: params.Params) -> Stage:
+    return Stage(tmp_path, committed)
+
+
+def test_a_csv_table_becomes_words_with_labels(stage: Stage) -> None:
+    stage.csv(ROWS)
+    found = stage.run()
+    assert found["classes"] == {"down": 2, "up": 2}
+    assert found["findings"] == {}
+    assert stage.table()["words"].tolist()[0] == "fine film truly fine"
+    assert stage.table()["label"].tolist() == [label for _, label in ROWS]
+    assert found["words_before"] == 18
+    assert found["removed"] == 1 - found["words_after"] / 18
+    assert found["examples"][0] == {"before": ROWS[0][0], "after": "fine film truly fine"}
+
+
+def test_parquet_class_folders_and_archives_give_the_same_as_csv(stage: Stage) -> None:
+    stage.csv(ROWS)
+    stage.run()
+    expected = {tuple(row) for row in stage.table()[["text", "label", "words"]].to_numpy()}
+    (stage.source / "table.csv").unlink()
+    pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(stage.source / "part-0.parquet")
+    stage.run()
+    assert {tuple(row) for row in stage.table()[["text", "label", "words"]].to_numpy()} == expected
+    (stage.source / "part-0.parquet").unlink()
+    for number, (content, label) in enumerate(ROWS):
+        (stage.source / "deeper" / label).mkdir(parents=True, exist_ok=True)
+        (stage.source / "deeper" / label / f"{number}.txt").write_text(content)
+    stage.run()
+    assert {tuple(row) for row in stage.table()[["text", "label", "words"]].to_numpy()} == expected
+    with tarfile.open(stage.folder / "packed.tar.gz", "w:gz") as archive:
+        archive.add(stage.source, "texts")
+    stage.source = stage.folder / "packed.tar.gz"
+    stage.run()
+    assert {tuple(row) for row in stage.table()[["text", "label", "words"]].to_numpy()} == expected
+
+
+def test_folders_train_and_test_keep_the_sets_own_test_part(stage: Stage) -> None:
+    for part in ("train", "test"):
+        for number, (content, label) in enumerate(ROWS):
+            file = stage.source / part / label / f"{number}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{content} {part}")
+    stage.run()
+    assert stage.table()["part"].tolist() == ["train"] * 4 + ["test"] * 4
+
+
+def write(content: bytes) -> Callable[[Stage], None]:
+    def make(stage: Stage) -> None:
+        (stage.source / "table.csv").write_bytes(content)
+
+    return make
+
+
+def rows(*more: tuple[str, str]) -> Callable[[Stage], None]:
+    return lambda stage: stage.csv([*ROWS, *more])
+
+
+def remove_all(stage: Stage) -> None:
+    (stage.source / "notes.md").write_text("nothing here")
+
+
+def broken_parquet(stage: Stage) -> None:
+    (stage.source / "part.parquet").write_bytes(b"PAR1 no")
+
+
+REFUSED: dict[str, tuple[Callable[[Stage], None], str]] = {
+    "an empty file": (write(b""), "table.csv: the file is empty"),
+    "a header alone": (write(b"text,label\n"), "the table has no rows"),
+    "one class only": (write(b"text,label\nfine film,up\nmore film,up\n"), "one class alone, 'up'"),
+    "a missing column": (write(b"review,label\nfine,up\n"), "reviews.text_column: table.csv has no column 'text'"),
+    "no label column": (write(b"text,stars\nfine,up\n"), "reviews.label_column: .* its columns: text, stars"),
+    "a quote that is never closed": (write(b'text,label\n"fine,up\nbad,down\n'), "mend that line, or its quotes"),
+    "a row with too many cells": (write(b"text,label\na b,up\nc,d,e,f\n"), "not a CSV table.*line 3"),
+    "a first row with too many cells": (write(b"text,label\nc,d,e,f\na b,up\n"), "not a CSV table"),
+    "UTF-16": (write("text,label\nfine,up\n".encode("utf-16")), "this is UTF-16; save it as UTF-8"),
+    "no texts": (remove_all, "neither a table .* nor folders of .txt files"),
+    "broken Parquet": (broken_parquet, "part.parquet: not a Parquet file"),
+    "a label in each row": (
+        lambda stage: stage.csv([(f"film number{n}", str(n)) for n in range(1200)]),
+        "reviews.label_column: there are 1200 different labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_one_message_and_nothing_is_written(name: str, stage: Stage) -> None:
+    make, said = REFUSED[name]
+    make(stage)
+    with pytest.raises(UserError, match=said) as raised:
+        stage.run()
+    assert len(str(raised.value).splitlines()) == 1
+    assert {path.name for path in stage.folder.iterdir()} == {"source", "raw"}
+
+
+SKIPPED: dict[str, tuple[Callable[[Stage], None], dict[str, int]]] = {
+    "duplicate rows": (rows(GOOD[0], GOOD[0]), {"the same text again": 2}),
+    "a duplicate with another label": (rows((GOOD[0][0], "down")), {"the same text with another label": 1}),
+    "an empty text": (rows(("", "up"), ("  ", "up")), {"no text": 2}),
+    "a row with too few cells": (
+        write(b"text,label\nfine,up\nfilm,down\nSuch fun,up\ndull,down\nlost\n"),
+        {"no label": 1},
+    ),
+    "no label": (rows(("something new", "")), {"no label": 1}),
+    "nothing but stopwords": (rows(("the and of", "up")), {"no words left": 1}),
+    "a line of 10 MB": (rows(("film " * 2_000_000, "up")), {"longer than 100000 characters": 1}),
+    "a label outside the set": (rows(("something new", "sideways")), {"label not among the classes": 1}),
+    "not UTF-8": (
+        write("text,label\nun café,up\nfilm,down\nSuch fun,up\ndull,down\n".encode("cp1252")),
+        {text_files.NOT_UTF8: 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_what_is_odd_is_counted_and_named(name: str, stage: Stage) -> None:
+    make, expected = SKIPPED[name]
+    make(stage)
+    assert stage.counts(classes=("up", "down")) == expected
+    listed = json.loads((stage.folder / "text" / SUMMARY).read_text())["findings"]
+    assert all(found["files"][0].startswith("table.csv row ") for found in listed.values())
+    if name == "not UTF-8":
+        assert "café" in stage.table()["words"].iloc[0]
+        assert listed[text_files.NOT_UTF8] == {"count": 1, "files": ["table.csv row 1"], "kept": True}
+
+
+def test_duplicates_stay_if_they_are_asked_for(stage: Stage) -> None:
+    stage.csv([*ROWS, GOOD[0]])
+    assert stage.counts(duplicates=True) == {}
+    assert len(stage.table()) == 5
+
+
+def test_more_rows_without_use_than_tolerated_stop_the_stage_and_are_named(stage: Stage) -> None:
+    stage.csv([*ROWS, ("", "up")])
+    with pytest.raises(UserError, match=r"reviews.bad_rows: 1 of 5 rows cannot be used") as raised:
+        stage.run(bad_rows=0.1)
+    assert "table.csv row 5: no text" in str(raised.value)
+    assert not (stage.folder / "text").exists()
+    assert not (stage.folder / "plots").exists()
+
+
+def test_a_file_that_is_no_table_is_refused_before_anything_is_fetched(stage: Stage) -> None:
+    stage.source = stage.folder / "reviews.docx"
+    stage.source.write_text("no")
+    with pytest.raises(UserError, match=r"reviews\.source: .*neither a folder here nor an archive or a file"):
+        stage.run()
+
+
+def test_the_result_does_not_depend_on_the_size_of_chunks(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.csv([(f"{content} {n}", label) for n in range(40) for content, label in ROWS])
+    stage.run()
+    whole = [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)]
+    monkeypatch.setattr(text_files, "ROWS", 7)
+    stage.run()
+    assert [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)] == whole
+
+
+def test_rows_are_written_in_groups_of_one_size(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "ROWS_IN_A_GROUP", 10)
+    monkeypatch.setattr(text_files, "ROWS", 7)
+    stage.csv([(f"{content} {n}", label) for n in range(6) for content, label in ROWS])
+    stage.run()
+    groups = pq.ParquetFile(stage.folder / "text" / TEXTS).metadata
+    assert [groups.row_group(g).num_rows for g in range(groups.num_row_groups)] == [10, 10, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data warns of its own defaults
+def test_ray_data_gives_what_one_process_does(stage: Stage) -> None:
+    made = [(f"{content} {n}", label) for n in range(30) for content, label in ROWS]
+    made[5] = ("", "up")
+    made[70] = made[3]
+    for number in range(3):
+        part = pd.DataFrame(made[40 * number : 40 * (number + 1)], columns=["text", "label"])
+        part.to_parquet(stage.source / f"part-{number}.parquet")
+    stage.run()
+    here = [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)]
+    stage.run(ray_above=0.0)
+    assert [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)] == here
+    pd.DataFrame({"text": ["x"]}).to_parquet(stage.source / "part-9.parquet")
+    with pytest.raises(UserError, match=r"reviews\.label_column: part-9.parquet has no column 'label'"):
+        stage.run(ray_above=0.0)
+
+
+@needs_mirror
+@pytest.mark.slow
+def test_the_mirrors_aclimdb_is_read_as_published(stage: Stage) -> None:
+    stage.source = MIRROR / "aclImdb_subset.tar.gz"
+    found = stage.run()
+    settings = stage.settings()
+    split("reviews", settings, stage.folder / "text", stage.folder / "split")
+    rows = open_split(stage.folder / "split").rows
+    assert sum(found["classes"].values()) == found["texts"] == len(stage.table())
+    assert found["texts"] + sum(own["count"] for own in found["findings"].values() if not own["kept"]) == 4000
+    assert len(rows["test"]) == (stage.table()["part"] == "test").sum()
+    assert min(rows["test"]) > max(rows["train"])
+
+
+def test_the_made_reviews_are_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        reviews.make(tmp_path / name)
+    first, second = ((tmp_path / name / reviews.MADE_FILE).read_bytes() for name in ("a", "b"))
+    assert first == second
+    assert pd.read_csv(tmp_path / "a" / reviews.MADE_FILE)["label"].value_counts().to_dict() == {
+        "negative": 300,
+        "positive": 300,
+    }
