@@ -23,6 +23,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench.mnist
+	@$(BIN)/python -m bench.text
 	@$(BIN)/python -m bench.transfer
 
 # New pins from pyproject.toml's ranges, with hashes and without addresses.

@@ -74,7 +74,9 @@ def measure(name: str, cell: Cell, memory: int, steps: int = STEPS, trained: int
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = FirstSign(cell, memory)
-        found = gradients_by_step(model, *sequences(BATCH, steps, random))
+        values, signs = sequences(BATCH, steps, random)
+        found = gradients_by_step(model.double(), values.double(), signs)  # in float32 they are soon 0
+        model.float()
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
         for _ in range(trained):
             values, signs = sequences(BATCH, steps, random)
@@ -109,8 +111,8 @@ def draw_memory(file: Path, steps: int = STEPS, trained: int = TRAINING_STEPS) -
     axis = figure.subplots()
     for reach, colour in zip(found, ("#d1603d", "#8a98a5", "#1f6f8b"), strict=True):
         label = f"{reach.name}: after {trained} training steps right in {reach.accuracy:.0%}"
-        axis.plot(range(1, steps + 1), reach.gradients.clamp(min=1e-45), color=colour, label=label)
-    axis.set(yscale="log", xlabel=f"step, of {steps}", ylabel="gradient of the last answer's loss")
+        axis.plot(range(1, steps + 1), reach.gradients, color=colour, label=label)
+    axis.set(yscale="log", ylim=(1e-40, 1), xlabel=f"step, of {steps}", ylabel="gradient of the last answer's loss")
     axis.set_title("What the first step showed is asked for after the last", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color="#dfe5ea")

@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,7 @@ class TextReader:
                 yield self._bytes(f"line {number}", line)
         elif path is None:
             short = given if len(given) <= TEXT_SHOWN else f"{given[:TEXT_SHOWN]}…"
-            # What a shell hands over that is no UTF-8 comes as surrogates.
-            yield self._bytes(short.encode("utf-8", "replace").decode(), given.encode("utf-8", "surrogateescape"))
+            yield self._bytes(short.encode("utf-8", "replace").decode(), _content(given))
         else:
             for file in _files(path, text_files.files_in(path, text_files.TEXT) if path.is_dir() else [path]):
                 yield self._bytes(str(file), file.read_bytes())
@@ -144,6 +143,14 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     return np.tensordot(weights, pixels, axes=1).round().astype(np.uint8)[None]
 
 
+def _content(given: str) -> bytes:
+    """A text's bytes. Those that are no UTF-8 come from the shell as surrogates."""
+    try:
+        return given.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other surrogates, which stand for nothing
+        return given.encode("utf-8", "replace")
+
+
 def _path(given: str) -> Path | None:
     """The file or folder of this name, if there is one; a text of a megabyte is no name."""
     try:
@@ -165,7 +172,7 @@ def main() -> None:
     parser.add_argument("input", help="a text, a file, a folder, or - for texts from standard input, one in a line")
     arguments = parser.parse_args()
     trained = artifact.load(Path(params.load().paths.models) / arguments.task)
-    spec = replace(trained.spec, stored=None)
+    spec = trained.spec
     reader = TextReader(spec.text) if spec.text else ImageReader(spec.input_shape)
     failed = 0
     for line in predictions(trained, reader.inputs(arguments.input)):

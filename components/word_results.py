@@ -12,7 +12,7 @@ from torch.nn import functional
 from components.data.vocabulary import FIRST, Text
 from components.tables import Table, write_tables
 
-NEAREST, MAPPED = 5, 120
+NEAREST, MAPPED = 5, 90
 
 
 def nearest(vectors: Tensor, numbers: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:

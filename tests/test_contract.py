@@ -24,6 +24,7 @@ from tests.conftest import CPU, REPO
 
 TYPES = section_types()
 MODELS, SETS = params.declared_in(params.MODELS), params.declared_in(params.DATASETS)
+BASELINES = params.declared_in(params.BASELINES)
 
 
 def stages() -> dict[str, Any]:
@@ -44,8 +45,11 @@ def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, commit
     assert isinstance(committed.sections[name], task.config)
     assert name in stages()["train"]["foreach"]
     assert name in stages()["evaluate"]["foreach"]
+    pretrained = issubclass(task.config, PretrainedConfig)
     for stage in ("weights", "features"):
-        assert (name in stages()[stage]["foreach"]) == issubclass(task.config, PretrainedConfig)
+        assert (name in stages()[stage]["foreach"]) == pretrained
+    starts = task.config.model_construct().starts_from_weights
+    assert (name in stages()["vectors"]["foreach"]) == (starts and not pretrained)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -54,9 +58,19 @@ def test_a_data_set_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, com
     assert name in committed.sections
     assert name in stages()["download"]["foreach"]
     assert name in stages()["split"]["foreach"]
+    texts = load_dataset(name).texts is not None
+    assert (name in stages()["text"]["foreach"]) == texts
+    assert stages()["split"]["foreach"][name] == f"${{paths.{'text' if texts else 'raw'}}}/{name}"
 
 
-@pytest.mark.parametrize("name", [*MODELS, *SETS])
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_a_file_a_section_and_its_line_in_dvc_yaml(name: str, committed: params.Params) -> None:
+    assert callable(params.declaration(params.BASELINES, name, "evaluate", kind="baseline"))
+    assert name in committed.sections
+    assert name in stages()["baseline"]["foreach"]
+
+
+@pytest.mark.parametrize("name", [*MODELS, *SETS, *BASELINES])
 def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
     for key, field in TYPES[name].model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, params.Section)

@@ -11,14 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import PRETRAINED, Project, lines_until, with_small_pictures
+from tests.conftest import PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
 pytestmark = pytest.mark.slow
 
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
 CNN = "evaluate@cnn"
 OTHERS = (
-    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "voc")),
+    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "reviews", "voc")),
+    *("text@reviews", "baseline@tfidf", "vectors@lstm"),
+    *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in TEXTS),
     *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
 )
 
@@ -27,7 +29,8 @@ OTHERS = (
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
     project = with_small_pictures(tmp_path_factory.mktemp("ran"))
-    project.change(mnist__source="made", cnn__epochs=2, **{f"{model}__epochs": 1 for model in PRETRAINED})
+    project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
+    project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS)})
     done = project.run("flows.pipeline")
     assert done.returncode == 0, done.stdout
     yield project, done.stdout
@@ -70,7 +73,7 @@ def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
     project, _ = ran
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
     found = {Path(file).stem: own["data"] for file, own in metrics[""]["data"].items()}
-    assert set(found) == {"cnn", *PRETRAINED}
+    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, "reviews", "tfidf"}
     assert 0 <= found["cnn"]["accuracy"] <= 1
     assert 0 <= found["ssd"]["map_50"] <= 1
     done = project.run("dvc", "plots", "show", "--out", "shown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,8 @@ from components.evaluate import evaluate
 from components.loop import fit
 from components.models.cnn import TASK
 from components.params import UserError
-from components.report import Way, finding, ways, write_report
+from components.report import Chapter, Way, classifiers, finding, ways, write_report
+from components.tables import Table, write_tables
 from tests.conftest import CPU, Config
 
 
@@ -84,6 +86,34 @@ def test_detectors_of_many_objects_are_compared_if_there_are_two(tmp_path: Path)
         Way("ssd", "1,234", "28", "50.0%", "25.0%"),
     ]
     assert ways({"ssd": FOUND, "cnn": {"accuracy": 0.9}}, tmp_path) == []
+
+
+def test_a_stage_that_leaves_tables_alone_has_a_chapter_of_them(tmp_path: Path) -> None:
+    (tmp_path / "plots" / "tfidf").mkdir(parents=True)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "tfidf.json").write_text('{"naive_bayes": {"raw": 0.8, "log": 0.85}, "examples": 9}')
+    write_tables(tmp_path / "plots" / "tfidf", [Table("Alike", ["cosine", "text"], [["0.9", "<b>a & b</b>"]], "Note.")])
+    page = write_report(tmp_path / "metrics", tmp_path / "plots", tmp_path, tmp_path / "report").read_text()
+    assert "&lt;b&gt;a &amp; b&lt;/b&gt;" in page
+    assert "85.00%" in page
+    assert "Note." in page
+    assert "<svg" not in page
+
+
+TEXT_METRICS: dict[str, dict[str, Any]] = {
+    "tfidf": {"naive_bayes": {"raw": 0.8}, "logistic_regression": {"raw": 0.88, "log": 0.86}, "examples": 9},
+    "lstm": {"accuracy": 0.87, "examples": 9},
+}
+
+
+def test_classifiers_of_texts_stand_in_one_table_even_where_the_baseline_wins() -> None:
+    network = Chapter("lstm", "", [], "", [], [], [], {"cell": "lstm", "encoding": "word2vec"})
+    found = classifiers(TEXT_METRICS, [network])
+    assert found is not None
+    assert [row[0] for row in found.rows] == ["logistic regression", "lstm", "logistic regression", "naive bayes"]
+    assert [row[2] for row in found.rows] == ["88.00%", "87.00%", "86.00%", "80.00%"]
+    assert classifiers(TEXT_METRICS, []) is None
+    assert classifiers({"lstm": TEXT_METRICS["lstm"]}, [network]) is None
 
 
 @pytest.mark.parametrize(

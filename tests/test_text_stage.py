@@ -15,6 +15,7 @@ import pytest
 from components import params
 from components.data import text, text_files
 from components.data.download import download
+from components.data.findings import Findings
 from components.data.loaders import open_split
 from components.data.split import split
 from components.data.text import SUMMARY, TEXTS, prepare
@@ -107,6 +108,35 @@ def test_folders_train_and_test_keep_the_sets_own_test_part(stage: Stage) -> Non
     assert stage.table()["part"].tolist() == ["train"] * 4 + ["test"] * 4
 
 
+def test_the_full_set_is_read_as_it_is_published(tmp_path: Path, committed: params.Params) -> None:
+    """With lists of addresses beside its classes, and texts of unknown class, which are no examples."""
+    raw = tmp_path / "raw"
+    for part, label in [("train", "pos"), ("train", "neg"), ("train", "unsup"), ("test", "pos"), ("test", "neg")]:
+        file = raw / "aclImdb" / part / label / "0_9.txt"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"a {part} {label} film")
+        (raw / "aclImdb" / part / f"urls_{label}.txt").write_text("https://example.org")
+    (raw / "aclImdb" / "README").write_text("about")
+    (raw / "source.json").write_text('{"source": "full"}')
+    frames = reviews.texts(committed.sections["reviews"], raw, Findings())  # type: ignore[arg-type]
+    rows = pd.concat(frames)[["text", "label", "part"]].to_numpy().tolist()
+    assert rows == [
+        ["a train neg film", "negative", "train"],
+        ["a train pos film", "positive", "train"],
+        ["a test neg film", "negative", "test"],
+        ["a test pos film", "positive", "test"],
+    ]
+
+
+def test_several_folders_of_classes_are_named(stage: Stage) -> None:
+    for name in ("a", "b"):
+        for _, label in ROWS[1:3]:
+            (stage.source / name / label).mkdir(parents=True)
+            (stage.source / name / label / "0.txt").write_text("film")
+    with pytest.raises(UserError, match=r"several folders hold classes: a, b; point reviews\.source at one"):
+        stage.run()
+
+
 def write(content: bytes) -> Callable[[Stage], None]:
     def make(stage: Stage) -> None:
         (stage.source / "table.csv").write_bytes(content)
@@ -184,6 +214,13 @@ def test_what_is_odd_is_counted_and_named(name: str, stage: Stage) -> None:
     if name == "not UTF-8":
         assert "café" in stage.table()["words"].iloc[0]
         assert listed[text_files.NOT_UTF8] == {"count": 1, "files": ["table.csv row 1"], "kept": True}
+
+
+def test_texts_of_other_classes_than_those_asked_for_are_no_fault(stage: Stage) -> None:
+    stage.csv([*ROWS, *((f"something {n}", "sideways") for n in range(20))])
+    found = stage.run(classes=("up", "down"), bad_rows=0.0)
+    assert found["classes"] == {"down": 2, "up": 2}
+    assert found["findings"]["label not among the classes"]["count"] == 20
 
 
 def test_duplicates_stay_if_they_are_asked_for(stage: Stage) -> None:

@@ -249,3 +249,27 @@ def test_ssd_trains_on_two_workers(with_pictures: Project) -> None:
     found = measured(with_pictures, "ssd", 2)
     assert len(found) == 2
     assert found["loss"][1] < found["loss"][0]
+
+
+@pytest.fixture(scope="module")
+def with_texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose made reviews are numbers, and whose word2vec two workers have trained."""
+    project = Project(tmp_path_factory.mktemp("texts") / "project")
+    project.change(reviews__source="made", word2vec__epochs=3, word2vec__subsample=0.1, lstm__epochs=2)
+    project.change(lstm__dropout=0.0, lstm__embedding_dropout=0.0, lstm__optimizer="sgd", lstm__batch_size=24)
+    done = project.run("dvc", "repro", "vectors@lstm", TRAINYARD_WORKERS="2")
+    assert done.returncode == 0, done.stdout
+    assert "word2vec: training on 2 workers" in done.stdout
+    yield project
+    project.end()
+
+
+def test_word2vec_trains_on_two_workers(with_texts: Project) -> None:
+    found = pd.read_csv(with_texts.folder / "data/models/word2vec/history.csv")
+    assert found["validation_loss"].iloc[-1] < found["validation_loss"].iloc[0]
+
+
+def test_an_lstm_on_two_workers_is_the_same_training(with_texts: Project) -> None:
+    one, two = (measured(with_texts, "lstm", workers) for workers in (1, 2))
+    for column in ("loss", "validation_loss", "gradient_norm"):
+        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column

@@ -33,6 +33,7 @@ TEXTS, SUMMARY = "texts.parquet", "text.json"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "part", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
+OUTSIDE = "label not among the classes"
 EXAMPLES, LETTERS_SHOWN = 3, 400
 
 
@@ -57,7 +58,7 @@ def _fault(text: str, label: str, config: TextConfig) -> str:
     if not label or label.isspace():
         return "no label"
     if config.classes is not None and label not in config.classes:
-        return "label not among the classes"
+        return OUTSIDE
     return ""
 
 
@@ -91,8 +92,11 @@ class Kept:
         return kept
 
     def _stays(self, name: str, text: str, label: str, fault: str) -> bool:
-        if fault:
+        if fault == OUTSIDE:  # as the section asks for: no fault of the data's
+            self.found.add(fault, name, kept=False)
+        elif fault:
             self.found.bad(fault, name, fault)
+        if fault:
             return False
         if self.config.duplicates:
             return True

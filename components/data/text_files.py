@@ -38,13 +38,13 @@ def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) 
         for file in tables:
             yield from table_frames(file, columns, section, found)
         return
-    tops = [(part, folder_) for folder_, part in _class_tops(folder)]
+    tops = _class_tops(folder, section)
     if not tops:
         raise UserError(
             f"{folder}: neither a table ({', '.join(TABLES)}) nor folders of .txt files, one per class, are in it; "
             f"{section}.source must name such data"
         )
-    for part, top in tops:
+    for top, part in tops:
         for below in _folders(top):
             yield from _folder_frames(files_in(below, TEXT), below.name, part, found)
 
@@ -164,18 +164,33 @@ def _folder_frames(files: list[Path], label: str, part: str, found: Findings) ->
         yield pd.DataFrame(rows, dtype=object)
 
 
-def _class_tops(folder: Path) -> list[tuple[Path, str]]:
-    """The folders whose subfolders hold .txt files, each with its part; the least deep, and train before test."""
+def _class_tops(folder: Path, section: str) -> list[tuple[Path, str]]:
+    """The folders whose subfolders are classes, each with its part; the least deep, and train before test.
+
+    Raises UserError when there are several that are no parts of one set.
+    """
     level = [folder]
     while level:
-        tops = [top for top in level if any(any(below.glob("*.txt")) for below in _folders(top))]
+        # A set's own folder may hold lists beside its parts' classes (aclImdb/train/urls_pos.txt), which are no texts.
+        tops = [top for top in level if _has_classes(top) and not any(_is_part(below) for below in _folders(top))]
         parts = {top.name: top for top in tops if top.name in PARTS}
         if parts and len(parts) == len(tops):
             return [(parts[part], part) for part in PARTS if part in parts]
+        if len(tops) > 1:
+            named = ", ".join(str(top.relative_to(folder)) for top in tops)
+            raise UserError(f"{folder}: several folders hold classes: {named}; point {section}.source at one of them")
         if tops:
             return [(tops[0], "")]
         level = [below for top in level for below in _folders(top)]
     return []
+
+
+def _has_classes(folder: Path) -> bool:
+    return any(any(below.glob("*.txt")) for below in _folders(folder))
+
+
+def _is_part(folder: Path) -> bool:
+    return folder.name in PARTS and _has_classes(folder)
 
 
 def _folders(folder: Path) -> list[Path]:

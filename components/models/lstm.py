@@ -34,7 +34,7 @@ class Config(TrainingConfig):
     widths: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per recurrent layer")
     both_ways: bool = Field(description="true | false: read from the end, too")
     pooling: Literal["last", "mean", "max"] = Field(description="last | mean | max: which steps' outputs decide")
-    truncation: int = Field(ge=0, description="an integer >= 0: steps that gradients go back at least; 0: all the way")
+    truncation: int = Field(ge=0, description="an integer >= 0: steps that gradients go back at most; 0: all the way")
     memory: int = Field(ge=0, description="an integer >= 0: steps an LSTM begins to remember; 0: as PyTorch starts")
     embedding_dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), of the components of words' vectors")
     dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), between layers and before the last")

@@ -1,0 +1,214 @@
+"""Asking a trained model: a line of JSON for each input, whatever the input is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from components import artifact, params
+from components.artifact import Artifact
+from components.data.loaders import Split
+from components.loop import fit
+from components.params import UserError
+from components.predict import AT_ONCE, ImageReader, TextReader, predictions
+from components.pretrained import PretrainedConfig
+from components.task import load_task, untrained
+from tests.conftest import CPU, REPO
+
+
+@pytest.fixture(scope="module")
+def trained(
+    committed: params.Params, made_splits: Callable[[str], Split], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Artifact]:
+    """A model's name → the model, hardly trained, as its stage leaves it."""
+    known: dict[str, Artifact] = {}
+
+    def make(name: str) -> Artifact:
+        if name not in known:
+            task = load_task(name)
+            changes: dict[str, Any] = {"epochs": 2}
+            if issubclass(task.config, PretrainedConfig):
+                changes |= {"weights": "none"}
+            config = committed.sections[name].model_copy(update=changes)
+            split = made_splits(config.data)  # type: ignore[attr-defined]
+            spec = task.spec(config, split.spec)
+            folder = tmp_path_factory.mktemp(name) / name
+            if issubclass(task.config, PretrainedConfig):
+                model = untrained(task, config, spec, {}).state_dict()  # type: ignore[arg-type]
+                state = {"best": {"epoch": 1, "model": model}, "model": model, "history": [{"epoch": 1, "layers": {}}]}
+            else:
+                state = fit(task, config, split, CPU, lambda *_: None).state()  # type: ignore[arg-type]
+            artifact.save(folder, task, config, spec, state)  # type: ignore[arg-type]
+            known[name] = artifact.load(folder)
+        return known[name]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def lstm(trained: Callable[[str], Artifact]) -> Artifact:
+    return trained("lstm")
+
+
+def asked(model: Artifact, given: str) -> list[dict[str, Any]]:
+    reader = TextReader(model.spec.text) if model.spec.text else ImageReader(model.spec.input_shape)
+    found = list(predictions(model, reader.inputs(given)))
+    json.dumps(found)
+    return found
+
+
+def test_a_text_gets_a_class_a_probability_and_counts_of_its_words(lstm: Artifact) -> None:
+    (found,) = asked(lstm, "The plot was wonderful and the zebras were dull.")
+    assert found.pop("probability") >= 0.5
+    assert found.pop("class") in ("negative", "positive")
+    assert found == {"input": "The plot was wonderful and the zebras were dull.", "words": 4, "unknown": 1}
+
+
+def test_the_class_is_what_the_model_says_of_the_same_text_in_the_split(
+    lstm: Artifact, made_splits: Callable[[str], Split], tmp_path: Path
+) -> None:
+    from components.datasets import reviews
+
+    reviews.make(tmp_path)
+    import pandas as pd
+
+    table = pd.read_csv(tmp_path / reviews.MADE_FILE)
+    for number, text in enumerate(table["text"].head(40)):
+        (tmp_path / f"{number:02}.txt").write_text(text)
+    found = asked(lstm, str(tmp_path))
+    assert [Path(line["input"]).name for line in found] == [f"{n:02}.txt" for n in range(40)]
+    assert len(found) > AT_ONCE
+    one_by_one = [asked(lstm, str(tmp_path / f"{n:02}.txt"))[0] for n in range(40)]
+    assert [line["class"] for line in one_by_one] == [line["class"] for line in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no word is left"),
+        (" \n ", "no word is left"),
+        ("the and of", "no word is left"),
+        ("!!! <br/> ...", "no word is left"),
+        ("xylophone quizzical", "knows none of its 2 words"),
+        ("\ud800 \udfff", "no word is left"),
+    ],
+    ids=repr,
+)
+def test_a_text_without_a_known_word_is_an_error_of_its_own(lstm: Artifact, text: str, said: str) -> None:
+    (found,) = asked(lstm, text)
+    assert said in found["error"]
+    assert "class" not in found
+
+
+def test_bytes_that_are_no_utf_8_are_read_and_noted(lstm: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("un café, plot wonderful".encode("cp1252"))
+    (found,) = asked(lstm, str(tmp_path / "a.txt"))
+    assert found["note"] == "not UTF-8, read as Windows-1252"
+    assert found["words"] == 3
+
+
+def test_a_megabyte_of_text_is_cut_to_what_the_model_sees(lstm: Artifact, tmp_path: Path) -> None:
+    text = "The plot was wonderful. " * 45_000
+    (tmp_path / "long.txt").write_text(text)
+    for given in (text, str(tmp_path / "long.txt")):
+        (found,) = asked(lstm, given)
+        assert found["words"] == 400
+        assert len(found["input"]) < 200
+
+
+def test_word2vec_tells_the_nearest_words_of_each(trained: Callable[[str], Artifact]) -> None:
+    (found,) = asked(trained("word2vec"), "plot wonderful zebra plot")
+    assert list(found["nearest"]) == ["plot", "wonderful"]
+    assert all(len(near) == 5 and "plot" not in near for near in [found["nearest"]["plot"]])
+    assert (found["words"], found["unknown"]) == (4, 1)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a colour, a grey and a broken picture."""
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(random.integers(0, 255, (28, 28), dtype=np.uint8)).save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    return iter([tmp_path])
+
+
+KEYS = {
+    "cnn": {"class", "probability"},
+    "transfer": {"class", "probability"},
+    "detection": {"class", "probability", "box"},
+    "sliding_window": {"objects"},
+    "ssd": {"objects"},
+}
+
+
+@pytest.mark.parametrize("name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in KEYS])
+def test_every_family_of_images_tells_of_a_folder(
+    name: str, trained: Callable[[str], Artifact], pictures: Iterator[Path]
+) -> None:
+    folder = next(pictures)
+    first, second, third = asked(trained(name), str(folder))
+    assert set(first) == {"input", *KEYS[name]}
+    assert set(second) == {"input", "note", *KEYS[name]}
+    assert third == {"input": str(folder / "c.png"), "error": "not an image: not an image of a known format"}
+    for box in [own["box"] for own in [first, *first.get("objects", [])] if "box" in own]:
+        assert all(0 <= edge <= 1 for edge in box)
+        assert box[0] <= box[2]
+        assert box[1] <= box[3]
+
+
+def test_a_digit_in_a_file_is_what_it_is_in_the_split(
+    trained: Callable[[str], Artifact], made_split: Split, tmp_path: Path
+) -> None:
+    model = trained("cnn")
+    rows = made_split.rows["test"][:10]
+    images = made_split.arrays["inputs"][rows]
+    for number, image in enumerate(images):
+        Image.fromarray(np.asarray(image[0])).save(tmp_path / f"{number}.png")
+    with torch.inference_mode():
+        expected = model.model(torch.from_numpy(images.copy()).float() / 255).argmax(dim=1).tolist()
+    assert [line["class"] for line in asked(model, str(tmp_path))] == [made_split.classes[n] for n in expected]
+
+
+def test_no_such_picture_and_no_files_are_one_message(trained: Callable[[str], Artifact], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such image file or folder"):
+        asked(trained("cnn"), str(tmp_path / "none.png"))
+    for name in ("cnn", "lstm"):
+        with pytest.raises(UserError, match="no files for this model"):
+            asked(trained(name), str(tmp_path))
+
+
+@pytest.mark.slow
+def test_the_command_prints_json_lines_and_exits_with_1_if_an_input_failed(lstm: Artifact, tmp_path: Path) -> None:
+    values = (REPO / "params.yaml").read_text().replace("models: data/models", f"models: {lstm.folder.parent}")
+    (tmp_path / "params.yaml").write_text(values)
+
+    def run(*arguments: str | bytes, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "components.predict", *arguments]
+        environment = {"PYTHONPATH": str(REPO), "PATH": ""}
+        return subprocess.run(command, cwd=tmp_path, env=environment, input=given, capture_output=True, check=False)
+
+    done = run("lstm", "-", given=b"a wonderful plot\n\nun caf\xe9 dull\n")
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [line["input"] for line in lines] == ["line 1", "line 2", "line 3"]
+    assert "class" in lines[0]
+    assert "error" in lines[1]
+    assert "note" in lines[2]
+    assert done.returncode == 1
+    assert done.stderr.decode() == "error: 1 of the inputs could not be used; their lines say why\n"
+    assert run("lstm", "a wonderful plot").returncode == 0
+    raw = run("lstm", b"wonderful caf\xe9 plot")
+    assert json.loads(raw.stdout)["note"] == "not UTF-8, read as Windows-1252"
+    absent = run("cnn", "x.png")
+    assert absent.returncode == 2
+    assert "dvc repro" in absent.stderr.decode()
+    assert "Traceback" not in absent.stderr.decode()
