@@ -112,8 +112,8 @@ def draw_memory(file: Path, steps: int = STEPS, trained: int = TRAINING_STEPS) -
     for reach, colour in zip(found, ("#d1603d", "#8a98a5", "#1f6f8b"), strict=True):
         label = f"{reach.name}: after {trained} training steps right in {reach.accuracy:.0%}"
         axis.plot(range(1, steps + 1), reach.gradients, color=colour, label=label)
-    axis.set(yscale="log", ylim=(1e-40, 1), xlabel=f"step, of {steps}", ylabel="gradient of the last answer's loss")
-    axis.set_title("What the first step showed is asked for after the last", fontsize=10)
+    axis.set(yscale="log", ylim=(1e-40, 1), xlabel="step", ylabel="gradient of the last answer's loss")
+    axis.set_title(f"What the first of {steps} steps showed is asked for after the last; chance is 50 %", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color="#dfe5ea")
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)

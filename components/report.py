@@ -36,6 +36,8 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "vocabulary": "distinct words",
     "words_before": "words as published",
     "words_after": "words left",
+    "naive_bayes": "accuracy of Naive Bayes",
+    "logistic_regression": "accuracy of logistic regression",
 }
 NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary")  # measured on other data
 TITLES = {  # of pictures, in the order in which they are shown
@@ -77,7 +79,8 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     """What a stage left in `plots`, drawn: a trained model's evaluation, or tables alone."""
     shown = name.replace("_", " ")
     if not (plots / artifact.DESCRIPTION).exists():
-        return Chapter(name, shown, _headline(metrics), "", [], read_tables(plots), [], {})
+        heading, tables = read_tables(plots)
+        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, [], {})
     history = pd.read_csv(plots / artifact.HISTORY)
     layers = pd.read_csv(plots / artifact.LAYERS)
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
@@ -101,7 +104,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         headline=[*_headline(metrics), *parameters, ("epoch kept", str(kept))],
         finding=finding(history),
         figures=figures,
-        tables=read_tables(plots),
+        tables=read_tables(plots)[1],
         pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)],
         config=described["config"],
     )
@@ -125,7 +128,7 @@ def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
 def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapter]) -> Table | None:
     """All that classify the texts of one data set, by test accuracy; None where a baseline or a network is missing."""
     baselines = [
-        [kind.replace("_", " "), f"TF-IDF, {frequency} counts", accuracy]
+        [_label(kind).removeprefix("accuracy of "), f"TF-IDF, {frequency} counts", accuracy]
         for own in metrics.values()
         for kind, found in own.items()
         if isinstance(found, dict)
@@ -141,7 +144,7 @@ def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapte
     ranked = sorted([*baselines, *networks], key=lambda row: -row[2])
     rows = [[name, kind, f"{accuracy:.2%}"] for name, kind, accuracy in ranked]
     note = "The same training and test part for all; the networks keep the epoch that is best on the validation part."
-    return Table("Texts: the classifiers compared", ["classifier", "sees texts as", "test accuracy"], rows, note)
+    return Table("The best first", ["classifier", "sees texts as", "test accuracy"], rows, note)
 
 
 def finding(history: pd.DataFrame) -> str:

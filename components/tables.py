@@ -20,13 +20,16 @@ class Table:
     note: str = ""
 
 
-def write_tables(folder: Path, tables: Sequence[Table]) -> None:
-    """Write them into a folder of plots, in their order."""
-    text = json.dumps([asdict(table) for table in tables], indent=1, ensure_ascii=False)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+def write_tables(folder: Path, tables: Sequence[Table], heading: str = "") -> None:
+    """Write them into a folder of plots, in their order, below a heading where nothing else names them."""
+    values = {"heading": heading, "tables": [asdict(table) for table in tables]}
+    (folder / FILE).write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_tables(folder: Path) -> list[Table]:
-    """The tables of a folder of plots; none if none were left."""
+def read_tables(folder: Path) -> tuple[str, list[Table]]:
+    """The heading and the tables of a folder of plots; none if none were left."""
     file = folder / FILE
-    return [Table(**table) for table in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+    if not file.exists():
+        return "", []
+    values = json.loads(file.read_text(encoding="utf-8"))
+    return values["heading"], [Table(**table) for table in values["tables"]]

@@ -12,7 +12,7 @@ from torch.nn import functional
 from components.data.vocabulary import FIRST, Text
 from components.tables import Table, write_tables
 
-NEAREST, MAPPED = 5, 90
+NEAREST, MAPPED = 5, 70
 
 
 def nearest(vectors: Tensor, numbers: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:
@@ -56,7 +56,7 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
     from sklearn.decomposition import PCA
 
     unit = functional.normalize(vectors.detach().float(), dim=1).cpu().numpy()
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(7, 5), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
     if min(unit.shape) >= 2:
@@ -66,4 +66,4 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
         axis.scatter(places[:, 0], places[:, 1], s=4, color="#1f6f8b")
         for (x, y), word in zip(places, words, strict=True):
             axis.annotate(word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color="#22303c")
-    figure.savefig(file, dpi=130, metadata={"Software": None})
+    figure.savefig(file, dpi=160, metadata={"Software": None})

@@ -110,7 +110,7 @@ def test_classifiers_of_texts_stand_in_one_table_even_where_the_baseline_wins() 
     network = Chapter("lstm", "", [], "", [], [], [], {"cell": "lstm", "encoding": "word2vec"})
     found = classifiers(TEXT_METRICS, [network])
     assert found is not None
-    assert [row[0] for row in found.rows] == ["logistic regression", "lstm", "logistic regression", "naive bayes"]
+    assert [row[0] for row in found.rows] == ["logistic regression", "lstm", "logistic regression", "Naive Bayes"]
     assert [row[2] for row in found.rows] == ["88.00%", "87.00%", "86.00%", "80.00%"]
     assert classifiers(TEXT_METRICS, []) is None
     assert classifiers({"lstm": TEXT_METRICS["lstm"]}, [network]) is None

@@ -73,7 +73,7 @@ def test_nothing_of_the_test_part_is_fitted(config: BaselineConfig, made: Split,
     for kind in tfidf.NAMES:
         for frequency in ("raw", "log"):
             assert second[kind][frequency] == pytest.approx(1 - first[kind][frequency])
-    telling = [read_tables(tmp_path / name)[2] for name in ("a", "b")]
+    telling = [read_tables(tmp_path / name)[1][2] for name in ("a", "b")]
     assert telling[0] == telling[1]
 
 
@@ -81,7 +81,7 @@ def test_made_reviews_are_told_apart_but_not_without_fault(config: BaselineConfi
     found = evaluate(config(), made, tmp_path)
     assert found["examples"] == len(made.rows["test"])
     assert 0.6 < found["logistic_regression"]["log"] <= 1
-    compared, alike, telling = read_tables(tmp_path)
+    _, (compared, alike, telling) = read_tables(tmp_path)
     assert {row[0] for row in compared.rows} >= {"Naive Bayes", "logistic regression"}
     assert compared.rows[-1][0].startswith("always ")
     assert [row[0] for row in telling.rows] == list(made.classes)
@@ -93,7 +93,7 @@ def test_the_most_alike_text_is_the_one_with_the_same_words(
 ) -> None:
     texts = [[2, 3, 0], [4, 4, 0], [2, 2, 3], [3, 0, 0], [4, 0, 0], [2, 3, 0]]
     evaluate(config(), small(made, texts, [0, 1, 0, 1, 1, 0]), tmp_path)
-    rows = read_tables(tmp_path)[1].rows
+    rows = read_tables(tmp_path)[1][1].rows
     first, second = (place for place, row in enumerate(rows) if row[0] == "test text")
     assert rows[first + 1] == ["cosine 1.00", "bad", "gamma gamma"]
     assert rows[second + 1] == ["cosine 1.00", "good", "alpha beta"]
@@ -110,7 +110,7 @@ def test_more_than_two_classes_have_words_of_their_own(config: BaselineConfig, m
     targets = np.arange(len(made.arrays["targets"])) % 3
     three = replace(made, arrays={**made.arrays, "targets": targets}, classes=("a", "b", "c"))
     evaluate(config(), three, tmp_path)
-    assert [row[0] for row in read_tables(tmp_path)[2].rows] == ["a", "b", "c"]
+    assert [row[0] for row in read_tables(tmp_path)[1][2].rows] == ["a", "b", "c"]
 
 
 def test_data_that_are_no_texts_are_refused(config: BaselineConfig, made_split: Split, tmp_path: Path) -> None:
@@ -120,6 +120,6 @@ def test_data_that_are_no_texts_are_refused(config: BaselineConfig, made_split: 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
     tables = [Table("One", ["a", "b"], [["é", "2"]], "note"), Table("Two", ["a"], [])]
-    write_tables(tmp_path, tables)
-    assert read_tables(tmp_path) == tables
-    assert read_tables(tmp_path / "none") == []
+    write_tables(tmp_path, tables, "heading")
+    assert read_tables(tmp_path) == ("heading", tables)
+    assert read_tables(tmp_path / "none") == ("", [])

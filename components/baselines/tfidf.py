@@ -81,7 +81,7 @@ def evaluate(config: Config, split: Split, folder: Path) -> dict[str, Any]:
             model.fit(learned, targets[split.rows["train"]])
             found[name][frequency] = model.score(held, targets[split.rows["test"]])
     first, second = (_alike(split, learned, held), _telling(split, logistic))
-    write_tables(folder, [_compared(found, split), first, second])
+    write_tables(folder, [_compared(found, split), first, second], f"TF-IDF baselines, fitted on {config.data}")
     return {**found, "examples": len(split.rows["test"])}
 
 

@@ -128,7 +128,7 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
         summary = {**found, "classes": dict(sorted(kept.classes.items())), "findings": kept.found.summary()}
         text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
-        write_tables(plotted, _tables(kept))
+        write_tables(plotted, _tables(kept), f"{name}, from texts to words")
     write_whole(metrics, json.dumps(found, indent=1) + "\n")
     removed = (
         f"{kept.before} words, of which {found['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
