@@ -1,8 +1,9 @@
-"""What every classifier of images shares in evaluation: test metrics, confusion, and its worst mistakes."""
+"""What every classifier shares in evaluation: test metrics and confusion; and of images, its worst mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,32 +18,57 @@ PICTURED = 16
 LONG = 4  # letters in a class's name, from which on a picture's title takes two lines
 
 
-def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy and cross-entropy; confusion.csv (a row per example), mistakes.png and feature_maps.png."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a classifier made of the test part.
+
+    metrics:   accuracy, loss, examples, mistakes.
+    predicted: (examples,) class numbers; so are targets. confidence: (examples,) their probabilities.
+    worst:     the places of the mistakes with the largest loss, the worst first.
+    """
+
+    metrics: Mapping[str, float]
+    targets: Tensor
+    predicted: Tensor
+    confidence: Tensor
+    worst: Tensor
+
+
+def outcome(logits: Tensor, rows: np.ndarray, split: Split, folder: Path, worst: int) -> Outcome:
+    """Measure a classifier's logits, and write confusion.csv, a row per example. worst: how many mistakes to name."""
     import pandas as pd  # here, since every stage imports this file to check params.yaml
 
     targets = torch.from_numpy(split.arrays["targets"][rows])
     losses = functional.cross_entropy(logits, targets, reduction="none")
+    surest = logits.softmax(dim=1).max(dim=1)
     predicted = logits.argmax(dim=1)
     names = np.array(split.classes)
     confusion = pd.DataFrame({"actual": names[targets.numpy()], "predicted": names[predicted.numpy()]})
     confusion.to_csv(folder / "confusion.csv", index=False)
-
     wrong = torch.nonzero(predicted != targets).flatten()
-    worst = wrong[losses[wrong].argsort(descending=True, stable=True)][:PICTURED].numpy()
-    confidence = logits.softmax(dim=1).max(dim=1).values
-    titles = [f"{names[targets[i]]} as {names[predicted[i]]}, {confidence[i]:.0%}" for i in worst]
-    if max(map(len, names)) > LONG:
-        titles = [title.replace(" as ", "\nas ") for title in titles]
-    pictures = split.arrays["inputs"][rows[worst]]
-    _draw_mistakes(pictures, titles, folder / "mistakes.png")
-    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-    return {
+    metrics = {
         "accuracy": (predicted == targets).double().mean().item(),
         "loss": losses.double().mean().item(),
         "examples": len(rows),
         "mistakes": len(wrong),
     }
+    ordered = wrong[losses[wrong].argsort(descending=True, stable=True)]
+    return Outcome(metrics, targets, predicted, surest.values, ordered[:worst])
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test accuracy and cross-entropy; confusion.csv, mistakes.png and feature_maps.png."""
+    found = outcome(logits, rows, split, folder, worst=PICTURED)
+    names = split.classes
+    titles = [
+        f"{names[found.targets[i]]} as {names[found.predicted[i]]}, {found.confidence[i]:.0%}" for i in found.worst
+    ]
+    if max(map(len, names)) > LONG:
+        titles = [title.replace(" as ", "\nas ") for title in titles]
+    pictures = split.arrays["inputs"][rows[found.worst.numpy()]]
+    _draw_mistakes(pictures, titles, folder / "mistakes.png")
+    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
+    return found.metrics
 
 
 def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from components.classification_results import outcome
 from components.data.loaders import Split
 from components.data.vocabulary import FIRST, UNKNOWN
 from components.tables import Table, write_tables
@@ -18,30 +17,20 @@ SHOWN, WORDS_SHOWN = 6, 45
 
 
 def evaluate(logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy and cross-entropy; confusion.csv (a row per example) and a table of the surest mistakes."""
-    import pandas as pd  # here, since every stage imports this file to check params.yaml
-
-    targets = torch.from_numpy(split.arrays["targets"][rows])
-    losses = functional.cross_entropy(logits, targets, reduction="none")
-    predicted = logits.argmax(dim=1)
-    names = np.array(split.classes)
-    confusion = pd.DataFrame({"actual": names[targets.numpy()], "predicted": names[predicted.numpy()]})
-    confusion.to_csv(folder / "confusion.csv", index=False)
-
-    wrong = torch.nonzero(predicted != targets).flatten()
-    worst = wrong[losses[wrong].argsort(descending=True, stable=True)][:SHOWN].tolist()
-    sure = logits.softmax(dim=1).max(dim=1).values
+    """Test accuracy and cross-entropy; confusion.csv and a table of the surest mistakes."""
+    found = outcome(logits, rows, split, folder, worst=SHOWN)
+    names = split.classes
     told = [
-        [str(names[targets[i]]), f"{names[predicted[i]]}, {sure[i]:.0%}", read_back(split, int(rows[i]))] for i in worst
+        [
+            names[found.targets[i]],
+            f"{names[found.predicted[i]]}, {found.confidence[i]:.0%}",
+            read_back(split, int(rows[i])),
+        ]
+        for i in found.worst.tolist()
     ]
     note = "What the model saw of each text: its words after all steps; … stands for a word that it does not know."
     write_tables(folder, [Table("Worst mistakes on the test part", ["actual", "predicted", "text"], told, note)])
-    return {
-        "accuracy": (predicted == targets).double().mean().item(),
-        "loss": losses.double().mean().item(),
-        "examples": len(rows),
-        "mistakes": len(wrong),
-    }
+    return found.metrics
 
 
 def read_back(split: Split, row: int) -> str:
