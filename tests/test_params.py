@@ -44,6 +44,11 @@ WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
     "an unknown section": (lambda text: text + "cnnn:\n  x: 1\n", ["cnnn: unknown section; did you mean cnn?"]),
     "a section that is a number": (lambda t: without_section("cnn")(t) + "cnn: 3\n", ["cnn: expected a section"]),
     "an unknown data set": (replaced("data: mnist", "data: mnits"), ["cnn.data: 'mnits'", "did you mean mnist?"]),
+    "a language nobody knows": (
+        replaced("lemmas: en ", "lemmas: xx "),
+        ["reviews.steps.lemmas: 'xx'", "simplemma knows"],
+    ),
+    "a step that is not there": (replaced("    html: true", "    htm: true"), ["did you mean reviews.steps.html?"]),
     "two faults at once": (
         lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:", 1),
         ["cnn.dropout: 2", "cnn.epoch: unknown key", "cnn.epochs: missing", "3 faults"],
