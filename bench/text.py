@@ -29,7 +29,8 @@ from components.datasets import reviews
 
 FEW = 2000
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-ADDRESS, TAG, APOSTROPHE = (re.compile(p) for p in (words.ADDRESS, words.TAG, words.APOSTROPHES))
+ADDRESS = re.compile(words.ADDRESS.replace(r"\PL", r"[\W\d_]"))
+TAG, APOSTROPHE = re.compile(words.TAG), re.compile(words.APOSTROPHES)
 CONTRACTIONS = [(re.compile(p.replace(r"\pL", r"[^\W\d_]")), meant) for p, meant in words.CONTRACTIONS]
 
 
@@ -39,7 +40,7 @@ def per_token(texts: Sequence[str], stopwords: Collection[str]) -> list[str]:
 
     found = []
     for text in texts:
-        text = html.unescape(TAG.sub(" ", text))
+        text = TAG.sub(" ", html.unescape(TAG.sub(" ", text)))
         text = unicodedata.normalize("NFKC", ADDRESS.sub(" ", text)).lower()
         text = APOSTROPHE.sub("'", text)
         for pattern, meant in CONTRACTIONS:

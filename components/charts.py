@@ -20,6 +20,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
     "font.size": 10,
+    "text.parse_math": False,  # a class may be called $
     "axes.edgecolor": GRID,
     "axes.labelcolor": INK,
     "xtick.color": INK,

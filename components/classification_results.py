@@ -83,7 +83,7 @@ def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:
         axis.set_axis_off()
     for axis, image, title in zip(axes, images, titles, strict=False):
         axis.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(title, fontsize=11)
+        axis.set_title(title, fontsize=11, parse_math=False)
     if not len(images):
         axes[0].set_title("no mistakes", fontsize=12)
     figure.savefig(file, dpi=150, metadata={"Software": None})

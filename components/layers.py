@@ -31,7 +31,7 @@ class LayerStatistics:
         """Call after the optimizer's step."""
         if self.step % self.every == 0:
             pairs = zip(self.weights.values(), self.before, strict=True)
-            updates = torch.stack([(w.detach() - b).norm() / b.norm().clamp_min(1e-12) for w, b in pairs])
+            updates = torch.stack([(w.detach() - b).norm() / _size(b, w.detach()) for w, b in pairs])
             self.measured.append((self.gradients, updates))
         self.step += 1
 
@@ -43,6 +43,11 @@ class LayerStatistics:
     def total(self) -> float:
         """The norm of all weights' gradients together, averaged over the measured steps."""
         return torch.stack([gradients.norm() for gradients, _ in self.measured]).mean().item()
+
+
+def _size(before: Tensor, after: Tensor) -> Tensor:
+    """The norm of a weight before a step; after it, where it began as zeros."""
+    return torch.where(before.norm() > 0, before.norm(), after.norm()).clamp_min(1e-12)
 
 
 def _norm(gradient: Tensor | None, like: Tensor) -> Tensor:

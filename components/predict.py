@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +106,16 @@ class TextReader:
             yield self._bytes(short.encode("utf-8", "replace").decode(), _content(given))
         else:
             for file in _files(path, text_files.files_in(path, text_files.TEXT) if path.is_dir() else [path]):
-                yield self._bytes(str(file), file.read_bytes())
+                try:
+                    yield self._bytes(_printable(file), file.read_bytes())
+                except OSError as error:
+                    yield Read(_printable(file), None, {"error": f"cannot be read: {error.strerror}"})
 
     def _bytes(self, name: str, content: bytes) -> Read:
-        text, is_utf8 = text_files.decode(content)
-        return self.read(name, text, {} if is_utf8 else {"note": text_files.NOT_UTF8})
+        text, odd = text_files.decode(content)
+        if "\0" in text:
+            return Read(name, None, {"error": "no text, but other bytes"})
+        return self.read(name, text, {"note": odd} if odd else {})
 
 
 class ImageReader:
@@ -125,10 +132,10 @@ class ImageReader:
         for file in _files(path, files):
             found = images.decode(file, self.side, images.formats())
             if isinstance(found, images.Unreadable):
-                yield Read(str(file), None, {"error": f"{found.kind}: {found.reason}"})
+                yield Read(_printable(file), None, {"error": f"{found.kind}: {found.reason}"})
                 continue
             note = {"note": ", ".join(found.kinds)} if found.kinds else {}
-            yield Read(str(file), found.pixels if self.channels == 3 else grey(found.pixels), note)
+            yield Read(_printable(file), found.pixels if self.channels == 3 else grey(found.pixels), note)
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -160,6 +167,11 @@ def _path(given: str) -> Path | None:
         return None
 
 
+def _printable(file: Path) -> str:
+    """A file's name as text, whatever bytes it is made of."""
+    return text_files.decode(os.fsencode(file))[0]
+
+
 def _files(path: Path, files: Sequence[Path]) -> Sequence[Path]:
     if not files:
         raise UserError(f"{path}: no files for this model in it")
@@ -169,12 +181,16 @@ def _files(path: Path, files: Sequence[Path]) -> Sequence[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.predict", description="Ask a trained model.")
     parser.add_argument("task", help="a trained model's name, such as cnn or lstm")
-    parser.add_argument("input", help="a text, a file, a folder, or - for texts from standard input, one in a line")
+    parser.add_argument(
+        "input", help="a text (after -- if it begins with -), a file, a folder, or - for lines of texts"
+    )
     arguments = parser.parse_args()
     trained = artifact.load(Path(params.load().paths.models) / arguments.task)
     spec = trained.spec
     reader = TextReader(spec.text) if spec.text else ImageReader(spec.input_shape)
     failed = 0
+    assert isinstance(sys.stdout, TextIOWrapper)
+    sys.stdout.reconfigure(encoding="utf-8")
     for line in predictions(trained, reader.inputs(arguments.input)):
         failed += "error" in line
         print(json.dumps(line, ensure_ascii=False), flush=True)
@@ -183,5 +199,13 @@ def main() -> None:
         sys.exit(SOME_FAILED)
 
 
+def quiet_main() -> None:
+    """main, which a reader such as `head` may leave early."""
+    try:
+        main()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it flushes
+
+
 if __name__ == "__main__":
-    params.run(main)
+    params.run(quiet_main)

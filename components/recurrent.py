@@ -23,6 +23,7 @@ class Recurrent(nn.Module):
     """Values (batch, steps, inputs) with lengths (batch,) → outputs (batch, steps, `width`), the last layer's.
 
     truncation: the steps k after which the state is carried on but the graph is cut (Williams and Peng 1990); 0: never.
+                Pieces are counted from where a layer begins to read, so the last one may be shorter.
     memory:     for LSTM, how many steps the forget gates begin to remember (Tallec and Ollivier 2018: forget biases
                 log U(1, memory - 1), input biases their negatives); 0: PyTorch's own start.
     """
@@ -53,6 +54,11 @@ class Recurrent(nn.Module):
                     remember(layer, memory)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        # Under autocast cuDNN's recurrent layers compute in float16 whatever is asked for, where small gradients are 0.
+        with torch.autocast(values.device.type, enabled=False):
+            return self._layers(values.to(next(self.parameters()).dtype), lengths)
+
+    def _layers(self, values: Tensor, lengths: Tensor) -> Tensor:
         back = from_the_end(lengths, values.shape[1])
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleList)

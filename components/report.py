@@ -88,7 +88,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     measured = [c.removeprefix("validation_") for c in map(str, history) if c.startswith("validation_")]
     figures = [(_label(m)[0].upper() + _label(m)[1:], charts.curves(history, m, _label(m), kept)) for m in measured]
     if (plots / "confusion.csv").exists():
-        table = pd.read_csv(plots / "confusion.csv", dtype=str)
+        table = pd.read_csv(plots / "confusion.csv", dtype=str, keep_default_na=False)
         figures.append(("Confusion on the test part", charts.confusion(table, described["data"]["classes"])))
     if (plots / AVERAGE_PRECISION).exists():
         figures.append(

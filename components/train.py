@@ -29,7 +29,7 @@ from components.pretrained import digest_of
 from components.process import end_with_parent
 from components.source_code import reached_modules
 from components.task import Task, TrainingConfig, load_task
-from components.weights import load_weights
+from components.weights import check_fits, load_weights
 
 INTERRUPTED = 130  # as shells have it for Ctrl-C
 
@@ -103,6 +103,8 @@ def main() -> None:
     end_with_parent()
     split = training_split(settings.paths, name, config)
     weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
+    if weights:
+        check_fits(weights, config, split)
     runs = Path(settings.paths.runs) / f"train@{name}"
     try:
         train(task, config, split, runs, Path(settings.paths.models) / name, weights)

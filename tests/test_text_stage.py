@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -152,6 +155,10 @@ def remove_all(stage: Stage) -> None:
     (stage.source / "notes.md").write_text("nothing here")
 
 
+def broken_gzip(stage: Stage) -> None:
+    (stage.source / "table.csv.gz").write_bytes(gzip.compress(b"text,label\nx,y\n" * 99)[:40])
+
+
 def broken_parquet(stage: Stage) -> None:
     (stage.source / "part.parquet").write_bytes(b"PAR1 no")
 
@@ -167,6 +174,7 @@ REFUSED: dict[str, tuple[Callable[[Stage], None], str]] = {
     "a first row with too many cells": (write(b"text,label\nc,d,e,f\na b,up\n"), "not a CSV table"),
     "UTF-16": (write("text,label\nfine,up\n".encode("utf-16")), "this is UTF-16; save it as UTF-8"),
     "no texts": (remove_all, "neither a table .* nor folders of .txt files"),
+    "a damaged archive of a table": (broken_gzip, "not a CSV table"),
     "broken Parquet": (broken_parquet, "part.parquet: not a Parquet file"),
     "a label in each row": (
         lambda stage: stage.csv([(f"film number{n}", str(n)) for n in range(1200)]),
@@ -214,6 +222,72 @@ def test_what_is_odd_is_counted_and_named(name: str, stage: Stage) -> None:
     if name == "not UTF-8":
         assert "café" in stage.table()["words"].iloc[0]
         assert listed[text_files.NOT_UTF8] == {"count": 1, "files": ["table.csv row 1"], "kept": True}
+
+
+def test_whole_numbers_in_parquet_stay_whole_where_some_are_missing(stage: Stage) -> None:
+    table = pa.table({"text": [f"film {n}" for n in range(5)], "label": pa.array([0, 1, None, 1, 0], pa.int64())})
+    pq.write_table(table, stage.source / "part.parquet")
+    found = stage.run(classes=("0", "1"))
+    assert found["classes"] == {"0": 2, "1": 2}
+    assert found["findings"]["no label"]["count"] == 1
+
+
+def test_parquet_of_lists_is_refused(stage: Stage) -> None:
+    pq.write_table(pa.table({"text": [["a"], ["b"]], "label": ["x", "y"]}), stage.source / "part.parquet")
+    with pytest.raises(UserError, match="text_column and label_column must hold texts or numbers"):
+        stage.run()
+
+
+def test_an_empty_part_among_others_is_no_fault(stage: Stage) -> None:
+    empty = pd.DataFrame({"text": [], "label": []}, dtype=str)
+    empty.to_parquet(stage.source / "part-0.parquet")
+    pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(stage.source / "part-1.parquet")
+    assert stage.run()["texts"] == 4
+
+
+def test_rows_of_files_with_one_name_are_counted_one_by_one(stage: Stage) -> None:
+    for year in ("2001", "2002"):
+        (stage.source / year).mkdir()
+        rows = [("", "up"), *((f"{content} {year}", label) for content, label in ROWS)]
+        stage.csv(rows, f"{year}/part.csv")
+    found = stage.run()["findings"]["no text"]
+    assert found == {"count": 2, "files": ["2001/part.csv row 1", "2002/part.csv row 1"], "kept": False}
+
+
+def test_labels_are_stripped_and_a_class_that_never_occurs_is_named(stage: Stage) -> None:
+    stage.csv([*ROWS, ("something new", " up ")])
+    assert stage.run()["classes"] == {"down": 2, "up": 3}
+    with pytest.raises(UserError, match=r"reviews\.classes: no text has the label 'upp'; there are: down, up"):
+        stage.run(classes=("up", "down", "upp"))
+
+
+def test_a_header_and_a_file_name_that_are_no_utf_8_do_no_harm(stage: Stage) -> None:
+    content = "text,label,pr\xe9nom\n" + "".join(f"{own},{label},x\n" for own, label in ROWS if "," not in own)
+    (stage.source / "table.csv").write_bytes(content.encode("latin-1"))
+    assert stage.run()["texts"] == 2
+    (stage.source / "table.csv").unlink()
+    for number, (own, label) in enumerate([*ROWS, GOOD[0]]):
+        folder = stage.source / os.fsdecode(b"caf\xe9" if label == "up" else b"down")
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.txt").write_text(own)
+    found = stage.run()
+    assert found["classes"] == {"café": 2, "down": 2}
+    assert found["findings"]["the same text again"]["files"] == ["café/4.txt"]
+
+
+def test_utf_16_files_are_read_and_other_bytes_and_empty_folders_are_counted(stage: Stage) -> None:
+    for number, (own, label) in enumerate(ROWS):
+        (stage.source / label).mkdir(exist_ok=True)
+        (stage.source / label / f"{number}.txt").write_text(own, encoding="utf-16")
+    (stage.source / "up" / "9.txt").write_bytes(b"\x00\x01binary")
+    (stage.source / "neutral").mkdir()
+    found = stage.counts()
+    assert found == {
+        text_files.WAS_UTF16: 4,
+        "no text, but other bytes": 1,
+        "a class's folder without .txt files": 1,
+    }
+    assert stage.table()["words"].iloc[0] == "dull film truly dull"
 
 
 def test_texts_of_other_classes_than_those_asked_for_are_no_fault(stage: Stage) -> None:
@@ -276,6 +350,9 @@ def test_ray_data_gives_what_one_process_does(stage: Stage) -> None:
     here = [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)]
     stage.run(ray_above=0.0)
     assert [(stage.folder / "text" / name).read_bytes() for name in (TEXTS, SUMMARY)] == here
+    stage.csv([("another film", "up")])  # beside the parts, so that Ray is left alone
+    assert stage.run(ray_above=0.0)["texts"] == 119
+    (stage.source / "table.csv").unlink()
     pd.DataFrame({"text": ["x"]}).to_parquet(stage.source / "part-9.parquet")
     with pytest.raises(UserError, match=r"reviews\.label_column: part-9.parquet has no column 'label'"):
         stage.run(ray_above=0.0)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfTransformer
 
 from components import params
 from components.baselines import tfidf
-from components.baselines.tfidf import counts, evaluate, weighted
+from components.baselines.tfidf import Frequency, counts, evaluate, weights
 from components.data.loaders import Split
 from components.params import UserError
 from components.tables import Table, read_tables, write_tables
 
 BaselineConfig = Callable[..., tfidf.Config]
+FREQUENCIES: tuple[Frequency, ...] = ("log", "raw")
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +52,28 @@ def test_counts_leave_out_padding_and_unknown_words(made: Split) -> None:
 
 
 def test_the_weights_are_those_of_the_formula(made: Split) -> None:
-    split = small(made, [[2, 2, 3, 0], [2, 4, 0, 0], [2, 0, 0, 0], [2, 0, 0, 0]], [0, 1, 0, 1])
-    train = counts(split, split.rows["train"])
-    found = TfidfTransformer().fit_transform(weighted(train, "log")).toarray()[0]
+    split = small(made, [[2, 2, 3, 0], [2, 4, 0, 0], [3, 3, 2, 0], [2, 0, 0, 0]], [0, 1, 0, 1])
     rare = math.log(3 / 2) + 1  # in one of two texts; "alpha" is in both: ln(3 / 3) + 1
-    by_hand = np.array([math.log(3) * 1, math.log(2) * rare, 0])
-    assert found == pytest.approx(by_hand / np.linalg.norm(by_hand))
-    raw = TfidfTransformer().fit_transform(weighted(train, "raw")).toarray()[0]
-    assert raw == pytest.approx(np.array([2, rare, 0]) / np.linalg.norm([2, rare, 0]))
+    by_hand = {"log": [math.log(3), math.log(2) * rare, 0], "raw": [2, rare, 0]}
+    of_test = {"log": [math.log(2), math.log(3) * rare, 0], "raw": [1, 2 * rare, 0]}
+    for frequency in FREQUENCIES:
+        train, test = (part.toarray()[0] for part in weights(split, frequency))
+        for found, expected in ((train, by_hand[frequency]), (test, of_test[frequency])):
+            assert found == pytest.approx(np.array(expected) / np.linalg.norm(expected))
 
 
-def test_nothing_of_the_test_part_is_fitted(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
-    """Changing the test texts' targets changes the accuracy, and nothing that was learnt."""
+def test_no_word_of_the_test_part_changes_what_is_fitted(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
+    turned = np.array(made.arrays["inputs"])
+    test = made.rows["test"]
+    turned[test] = turned[test][:, ::-1] // 2  # other words at other places
+    other = replace(made, arrays={**made.arrays, "inputs": turned})
+    for frequency in FREQUENCIES:
+        assert (weights(made, frequency)[0] != weights(other, frequency)[0]).nnz == 0
+        assert (weights(made, frequency)[1] != weights(other, frequency)[1]).nnz > 0
+
+
+def test_no_class_of_the_test_part_changes_what_is_fitted(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
+    """Turning the test texts' classes turns the accuracy, and nothing that was learnt."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     first = evaluate(config(), made, tmp_path / "a")

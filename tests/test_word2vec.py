@@ -84,10 +84,10 @@ def test_the_loss_is_the_papers_pair_by_pair(config: Callable[..., word2vec.Conf
         assert found[row, 1].item() == pairs
 
 
-def test_the_mean_is_over_pairs(config: Callable[..., word2vec.Config]) -> None:
+def test_each_text_counts_the_same_by_the_mean_over_its_pairs(config: Callable[..., word2vec.Config]) -> None:
     outputs = torch.tensor([[6.0, 2], [4, 3]])
     batch = Batch(torch.zeros(2, 1), torch.zeros(2))
-    assert word2vec.loss(config(), outputs, batch).item() == 2.0
+    assert word2vec.loss(config(), outputs, batch).item() == pytest.approx((6 / 2 + 4 / 3) / 2)
     assert word2vec.loss(config(), torch.zeros(2, 2), batch).item() == 0.0
 
 
@@ -101,6 +101,7 @@ def test_no_pair_crosses_from_one_text_to_the_next_and_unknown_words_make_none(
 
 def test_noise_is_drawn_by_frequency_to_the_power_three_quarters(config: Callable[..., word2vec.Config]) -> None:
     model = Word2Vec(config(), text(16, 1))
+    assert torch.searchsorted(model.noise, torch.tensor([0.0, 0.5, 0.95]), right=True).tolist() == [2, 2, 3]
     assert model.noise.tolist() == pytest.approx([0, 0, 8 / 9, 1])
 
 
@@ -141,6 +142,7 @@ def test_words_with_the_same_neighbours_come_near(made_splits: Callable[[str], S
         TASK, config(epochs=15, dimensions=16, learning_rate=0.02, subsample=0.01), split, CPU, lambda *_: None
     )
     history = [epoch["validation_loss"] for epoch in training.history]
+    assert all(0 < layer["update"] < 10 for layer in training.history[0]["layers"].values())
     assert min(history) < 0.8 * history[0]
     places = {word: number for number, word in enumerate(split.text.words, FIRST)}
     assert isinstance(training.model, Word2Vec)

@@ -58,23 +58,29 @@ def weighted(matrix: csr_matrix, frequency: Frequency) -> csr_matrix:
     return matrix.log1p() if frequency == "log" else matrix
 
 
+def weights(split: Split, frequency: Frequency) -> tuple[csr_matrix, csr_matrix]:
+    """TF-IDF of the training and of the test part, (texts, words), with the training part's document frequencies."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    train, test = (weighted(counts(split, split.rows[part]), frequency) for part in ("train", "test"))
+    idf = TfidfTransformer().fit(train)
+    return idf.transform(train), idf.transform(test)
+
+
 def evaluate(config: Config, split: Split, folder: Path) -> dict[str, Any]:
     """Fit on the training part alone; test metrics by classifier and term frequency; tables into the folder.
 
     Raises UserError when the data are no texts.
     """
-    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import MultinomialNB
 
     if split.text is None:
         raise UserError(f"tfidf.data: {config.data} holds no texts")
     targets = split.arrays["targets"]
-    train, test = (counts(split, split.rows[part]) for part in ("train", "test"))
     found: dict[str, Any] = {name: {} for name in NAMES}
     for frequency in config.term_frequency:
-        idf = TfidfTransformer().fit(weighted(train, frequency))
-        learned, held = (idf.transform(weighted(own, frequency)) for own in (train, test))
+        learned, held = weights(split, frequency)
         bayes = MultinomialNB(alpha=config.smoothing)
         logistic = LogisticRegression(C=config.inverse_penalty, max_iter=1000, random_state=config.seed)
         for name, model in zip(NAMES, (bayes, logistic), strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.data.findings import Findings
 from components.data.loaders import Part
@@ -65,7 +65,9 @@ class TextConfig(Section):
 
     text_column: str = Field(description="the name of a table's column with the texts")
     label_column: str = Field(description="the name of a table's column with the classes")
-    classes: tuple[str, ...] | None = Field(description="null (every label that occurs) | a list of the labels to keep")
+    classes: tuple[str, ...] | None = Field(
+        min_length=2, description="null (every label that occurs) | a list of two or more labels to keep, in quotes"
+    )
     duplicates: bool = Field(description="true | false, whether a text that is there again stays")
     longest: int = Field(ge=1, le=10**7, description="an integer >= 1: letters, beyond which a text is left out")
     bad_rows: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of rows without use")
@@ -75,6 +77,12 @@ class TextConfig(Section):
     length: int = Field(ge=1, le=10**6, description="an integer >= 1: the words of a text that models see")
     cut: Literal["end", "start", "middle"] = Field(description="end | start | middle, of a text with more words")
     split: SplitConfig
+
+    @model_validator(mode="after")
+    def _two_columns(self) -> TextConfig:
+        if self.text_column == self.label_column:
+            raise ValueError("text_column and label_column name the same column")
+        return self
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,15 @@ from components.data.dataset import TextConfig
 from components.data.findings import Findings
 from components.data.text import worded
 from components.data.words import Words
+from components.params import UserError
 
 ROWS_AT_ONCE = 25_000
 
 
-def worded_on_ray(files: Sequence[Path], config: TextConfig, section: str) -> Iterator[pd.DataFrame]:
-    """Every row of the files with its words, as `worded` gives them, in order.
+def worded_on_ray(folder: Path, files: Sequence[Path], config: TextConfig, section: str) -> Iterator[pd.DataFrame]:
+    """Every row of the files below a folder with its words, as `worded` gives them, in order.
 
-    On a cluster of several machines the files are on a disk that all of them share.
+    On a cluster of several machines the files are on a disk that all of them share. Raises UserError as reading does.
     """
     columns = (config.text_column, config.label_column)
     text_files.check_parquet(files, columns, section)
@@ -35,19 +36,31 @@ def worded_on_ray(files: Sequence[Path], config: TextConfig, section: str) -> It
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         ray.data.DataContext.get_current().execution_options.preserve_order = True
-        paths = ray.data.from_items([{"path": str(file.resolve())} for file in files], override_num_blocks=len(files))
+        named = [{"path": str(file.resolve()), "called": str(file.relative_to(folder))} for file in files]
         work = partial(worded_file, columns=columns, section=section, config=config)
-        done = paths.map_batches(work, batch_size=1, batch_format="pandas")
-        yield from done.iter_batches(batch_size=ROWS_AT_ONCE, batch_format="pandas")
+        done = ray.data.from_items(named, override_num_blocks=len(files)).map_batches(
+            work, batch_size=1, batch_format="pandas"
+        )
+        for frame in done.iter_batches(batch_size=ROWS_AT_ONCE, batch_format="pandas"):
+            for message in frame["refused"][frame["refused"] != ""]:
+                raise UserError(message)
+            yield frame
     finally:
         ray.shutdown()
 
 
 def worded_file(
-    paths: pd.DataFrame, columns: Sequence[str], section: str, config: TextConfig
+    files: pd.DataFrame, columns: Sequence[str], section: str, config: TextConfig
 ) -> Iterator[pd.DataFrame]:
-    """The rows of the one file that the frame names, chunk by chunk, with their words."""
+    """The rows of the one file that the frame names, chunk by chunk, with their words.
+
+    A file that cannot be read is a row with the message in `refused`: Ray would wrap the exception into its own.
+    """
     words = Words(config.steps)
-    for path in paths["path"]:
-        for frame in text_files.table_frames(Path(path), columns, section, Findings()):
-            yield worded(frame, words, config)
+    (path,), (called,) = files["path"], files["called"]
+    try:
+        for frame in text_files.table_frames(Path(path), called, columns, section, Findings()):
+            yield worded(frame, words, config).assign(refused="")
+    except UserError as error:
+        row = pd.DataFrame({"name": [called], "text": [""], "label": [""], "part": [""]}, dtype=object)
+        yield worded(row, words, config).assign(refused=str(error))

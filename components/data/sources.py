@@ -1,13 +1,13 @@
 """The kinds of place that data comes from, and how each is fetched into an empty folder.
 
-Every published file is checked against its digest ("sha256:…", "md5:…", or
-"unpacked-sha256:…" for what a packed file holds) before it counts as fetched.
+Published files are checked against digests: "sha256:…", "md5:…", "unpacked-sha256:…" (of what a packed file holds).
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import shutil
 import subprocess
 import sys
@@ -33,6 +33,8 @@ ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 20
+# Of an archive. RuntimeError: a password, or a way of packing that is not known.
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 class FetchError(UserError):
@@ -99,10 +101,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class OwnTree:
-    """A tree of folders, or a file, of the user's own, for which no digest is published.
-
-    address: of an archive or file (http, https, ftp, file), or of a folder here (file).
-    """
+    """The user's own, with no digest: the address of an archive or file (http, ftp, file), or of a folder here."""
 
     address: str
 
@@ -228,7 +227,9 @@ def _extract(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+                while tar.fileobj and tar.fileobj.read(CHUNK_BYTES):
+                    pass  # to the end, where gzip's checksum is
+    except DAMAGE as error:
         raise FetchError(f"{archive.name}: not extracted: {error}") from None
 
 

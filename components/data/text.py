@@ -42,10 +42,11 @@ def worded(frame: pd.DataFrame, words: Words, config: TextConfig) -> pd.DataFram
 
     A row with a fault has no text any more.
     """
-    text, label = frame["text"].to_numpy(dtype=object), frame["label"].to_numpy(dtype=object)
+    text = frame["text"].to_numpy(dtype=object)
+    label = np.array([value.replace("\0", "").strip() for value in frame["label"]], dtype=object)
     faults = [_fault(t, lab, config) for t, lab in zip(text, label, strict=True)]
     kept = np.where([not fault for fault in faults], text, "")
-    frame = words(frame.assign(text=kept, fault=np.array(faults, dtype=object)))
+    frame = words(frame.assign(text=kept, label=label, fault=np.array(faults, dtype=object)))
     none_left = (frame["after"] == 0) & (frame["fault"] == "")
     return frame.assign(fault=frame["fault"].where(~none_left, "no words left"))
 
@@ -55,7 +56,9 @@ def _fault(text: str, label: str, config: TextConfig) -> str:
         return "no text"
     if len(text) > config.longest:
         return f"longer than {config.longest} characters"
-    if not label or label.isspace():
+    if "\0" in text:
+        return "no text, but other bytes"
+    if not label:
         return "no label"
     if config.classes is not None and label not in config.classes:
         return OUTSIDE
@@ -123,7 +126,7 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
     with whole_folder(target) as folder, whole_folder(plots) as plotted:
         _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.found)), folder / TEXTS)
         kept.found.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
-        _check_classes(name, kept.classes)
+        _check_classes(name, config, kept)
         found = _figures(kept)
         summary = {**found, "classes": dict(sorted(kept.classes.items())), "findings": kept.found.summary()}
         text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
@@ -141,11 +144,11 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
 def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, found: Findings) -> Iterator[pd.DataFrame]:
     """Rows with words: here, or on Ray where they are Parquet files of more than the size that the section says."""
     assert dataset.texts is not None
-    parts = text_files.files_in(raw, text_files.PARQUET)
-    if sum(file.stat().st_size for file in parts) > config.ray_above * 1e6:
+    tables, parts = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, text_files.PARQUET))
+    if tables == parts and sum(file.stat().st_size for file in parts) > config.ray_above * 1e6:
         from components.data.parallel_text import worded_on_ray  # which starts or joins a cluster
 
-        yield from worded_on_ray(parts, config, dataset.name)
+        yield from worded_on_ray(raw, parts, config, dataset.name)
         return
     words = Words(config.steps)
     for frame in dataset.texts(config, raw, found):
@@ -167,7 +170,13 @@ def _write(frames: Iterator[pd.DataFrame], file: Path) -> None:
             writer.write_table(waiting.combine_chunks())
 
 
-def _check_classes(name: str, classes: Counter[str]) -> None:
+def _check_classes(name: str, config: TextConfig, kept: Kept) -> None:
+    classes = kept.classes
+    if not kept.rows:
+        raise UserError(f"{name}: the table has no rows")
+    absent = [wanted for wanted in config.classes or () if wanted not in classes]
+    if absent:
+        raise UserError(f"{name}.classes: no text has the label {absent[0]!r}; there are: {', '.join(sorted(classes))}")
     if len(classes) < 2:
         which = f"one class alone, {next(iter(classes))!r}" if classes else "no text at all"
         raise UserError(f"{name}: {which}, is left; to classify texts takes two classes")

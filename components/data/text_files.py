@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ CSV, PARQUET, TEXT = (".csv", ".csv.gz"), (".parquet",), (".txt",)
 TABLES = (*CSV, *PARQUET)
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
-NOT_UTF8 = "not UTF-8, read as Windows-1252"
+NOT_UTF8, WAS_UTF16 = "not UTF-8, read as Windows-1252", "UTF-16"
 PARTS = ("train", "test")
 
 
@@ -36,7 +39,7 @@ def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) 
     tables = files_in(folder, TABLES)
     if tables:
         for file in tables:
-            yield from table_frames(file, columns, section, found)
+            yield from table_frames(file, str(file.relative_to(folder)), columns, section, found)
         return
     tops = _class_tops(folder, section)
     if not tops:
@@ -46,7 +49,10 @@ def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) 
         )
     for top, part in tops:
         for below in _folders(top):
-            yield from _folder_frames(files_in(below, TEXT), below.name, part, found)
+            files = files_in(below, TEXT)
+            if not files:
+                found.add(f"a class's folder without {TEXT[0]} files", readable_name(below, folder), kept=False)
+            yield from _folder_frames(folder, files, readable_name(below, top), part, found)
 
 
 def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -55,28 +61,32 @@ def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 
-def table_frames(file: Path, columns: Sequence[str], section: str, found: Findings) -> Iterator[pd.DataFrame]:
-    """The rows of one table, as `frames` has them."""
+def table_frames(
+    file: Path, called: str, columns: Sequence[str], section: str, found: Findings
+) -> Iterator[pd.DataFrame]:
+    """The rows of one table, as `frames` has them, each named after its row and what the file is `called`."""
     chunks = _parquet_chunks if file.name.lower().endswith(PARQUET) else _csv_chunks
     start = 0
     for chunk in chunks(file, columns, section):
-        names = [f"{file.name} row {start + place + 1}" for place in range(len(chunk))]
+        names = [f"{called} row {start + place + 1}" for place in range(len(chunk))]
         frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, part="")
         yield _decoded(frame, found)
         start += len(frame)
-    if not start:
-        raise UserError(f"{file}: the table has no rows")
 
 
 def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd.DataFrame]:
-    with file.open("rb") as opened:
-        if opened.read(2) in UTF16:
-            raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
     settings: dict[str, Any] = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape", "dtype": object}
     try:
-        check_columns(file, list(pd.read_csv(file, nrows=0, **settings)), columns, section)
+        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
+            if opened.read(2) in UTF16:
+                raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
+        first = pd.read_csv(file, header=None, nrows=1, **settings).iloc[0]
+        header = [decode(str(name).encode("utf-8", "surrogateescape"))[0] for name in first]
+        check_columns(file, header, columns, section)
         # Without index_col a first row with more cells than the header would shift all columns.
-        with pd.read_csv(file, chunksize=ROWS, index_col=False, keep_default_na=False, **settings) as chunks:
+        with pd.read_csv(
+            file, chunksize=ROWS, names=header, header=0, index_col=False, keep_default_na=False, **settings
+        ) as chunks:
             while True:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", ParserWarning)
@@ -86,7 +96,7 @@ def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd
                 yield as_text(chunk[list(columns)])
     except EmptyDataError:
         raise UserError(f"{file}: the file is empty") from None
-    except (ParserError, ParserWarning, OSError, EOFError) as error:
+    except (ParserError, ParserWarning, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: not a CSV table: {str(error).strip()}; mend that line, or its quotes") from None
 
 
@@ -95,9 +105,13 @@ def _parquet_chunks(file: Path, columns: Sequence[str], section: str) -> Iterato
         with pq.ParquetFile(file) as opened:
             check_columns(file, opened.schema_arrow.names, columns, section)
             for batch in opened.iter_batches(batch_size=ROWS, columns=list(columns)):
-                yield as_text(batch.to_pandas())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file}: not a Parquet file: {str(error).strip()}") from None
+                # Not by pandas' types, in which a chunk's whole numbers turn to fractions where one is missing.
+                strings = {name: batch[name].cast(pa.string()).fill_null("") for name in columns}
+                yield pd.DataFrame({name: pd.Series(own.to_pylist(), dtype=object) for name, own in strings.items()})
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file}: not a Parquet file of texts: {str(error).strip()}") from None
+    except pa.ArrowNotImplementedError as error:
+        raise UserError(f"{file}: {section}.text_column and label_column must hold texts or numbers: {error}") from None
 
 
 def check_parquet(files: Sequence[Path], columns: Sequence[str], section: str) -> None:
@@ -143,23 +157,33 @@ def _encodable(value: str) -> bool:
     return value.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in value)
 
 
-def decode(content: bytes) -> tuple[str, bool]:
-    """(a file's text, whether it was UTF-8). What is not is read as Windows-1252."""
+def decode(content: bytes) -> tuple[str, str]:
+    """(a file's text, what was odd about its encoding or ""). UTF-8, UTF-16 with its mark, or else Windows-1252."""
+    if content[:2] in UTF16:
+        return content.decode("utf-16", "replace"), WAS_UTF16
     try:
-        return content.decode("utf-8-sig"), True
+        return content.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
-        return content.decode(FALLBACK, "replace"), False
+        return content.decode(FALLBACK, "replace"), NOT_UTF8
 
 
-def _folder_frames(files: list[Path], label: str, part: str, found: Findings) -> Iterator[pd.DataFrame]:
+def readable_name(path: Path, folder: Path) -> str:
+    """A path below a folder, as text that can be printed whatever bytes it is made of."""
+    return decode(os.fsencode(path.relative_to(folder)))[0]
+
+
+def _folder_frames(folder: Path, files: list[Path], label: str, part: str, found: Findings) -> Iterator[pd.DataFrame]:
     """The texts of one class's folder."""
     for start in range(0, len(files), ROWS):
         rows = []
         for file in files[start : start + ROWS]:
-            name = "/".join(filter(None, (part, label, file.name)))
-            text, is_utf8 = decode(file.read_bytes())
-            if not is_utf8:
-                found.add(NOT_UTF8, name, kept=True)
+            name = readable_name(file, folder)
+            try:
+                text, odd = decode(file.read_bytes())
+            except OSError as error:
+                raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+            if odd:
+                found.add(odd, name, kept=True)
             rows.append({"name": name, "text": text, "label": label, "part": part})
         yield pd.DataFrame(rows, dtype=object)
 

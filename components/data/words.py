@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,8 +20,8 @@ from components.data.steps import Steps
 
 FEWEST_TEXTS = 2000  # that are worth a thread
 WORDS_REMEMBERED = 2_000_000
-TAG = r"<[^>]*>"
-ADDRESS = r"(?i)(https?://|www\.)\S+"
+TAG = r"<!--[\s\S]*?-->|<[!?/]?[A-Za-z][^<>]*>"  # not of "2 < 3", nor of "I <3 it"
+ADDRESS = r"(?i)(^|\PL)(https?://|www\.)\S+"
 APOSTROPHES = "[\u2018\u2019\u02bc\u00b4`]"
 CONTRACTIONS = (  # in turn; the last takes 's, 'm, 're, 've, 'll and 'd off
     (r"(?i)\bcan't\b", "can not"),
@@ -137,8 +137,8 @@ def _without_html(texts: pa.Array) -> pa.Array:
     referring = pc.match_substring(bare, "&")
     if not pc.any(referring).as_py():
         return bare
-    meant = [html.unescape(text) for text in bare.filter(referring).to_pylist()]
-    return pc.replace_with_mask(bare, referring, pa.array(meant, pa.string()))
+    meant = pa.array([html.unescape(text) for text in bare.filter(referring).to_pylist()], pa.string())
+    return pc.replace_with_mask(bare, referring, pc.replace_substring_regex(meant, TAG, " "))
 
 
 def _cleaned(pieces: pa.Array, steps: Steps) -> pa.Array:
@@ -179,9 +179,11 @@ def _ends(values: np.ndarray) -> np.ndarray:
 
 
 def _with_ngrams(texts: pa.Array, longest: int) -> pa.Array:
-    """Each text's words, followed by its neighbours joined: two by two, three by three, up to `longest`."""
-    parts = [text.split(" ") for text in texts.to_pylist()]
-    longer = [
-        ["_".join(own[at : at + n]) for n in range(2, longest + 1) for at in range(len(own) - n + 1)] for own in parts
-    ]
-    return pa.array([" ".join(own + more) for own, more in zip(parts, longer, strict=True)], pa.string())
+    """Each text's words, each followed by the n-grams that end with it: "a b a_b c b_c"."""
+    return pa.array([" ".join(_ngrams(text.split(" "), longest)) for text in texts.to_pylist()], pa.string())
+
+
+def _ngrams(words: list[str], longest: int) -> Iterator[str]:
+    for end in range(1, len(words) + 1):
+        for start in range(end - 1, max(0, end - longest) - 1, -1):
+            yield "_".join(words[start:end])

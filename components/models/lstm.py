@@ -74,7 +74,9 @@ class TextClassifier(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         lengths = (numbers != PADDING).sum(dim=1).clamp(min=1)
-        vectors = functional.dropout(self.vectors(numbers), self.config.embedding_dropout, self.training)
+        vectors = self.vectors(numbers)
+        if self.embedding is not None:  # dropout would turn a word's number, or its one 1, into another word's
+            vectors = functional.dropout(vectors, self.config.embedding_dropout, self.training)
         found = pooled(self.recurrent(vectors, lengths), lengths, self.config.pooling, self.config.both_ways)
         logits: Tensor = self.dense(functional.dropout(found, self.config.dropout, self.training))
         return logits
@@ -82,6 +84,7 @@ class TextClassifier(nn.Module):
     def start(self, weights: Mapping[str, Tensor]) -> None:
         """Take the words' vectors of another model."""
         if self.embedding is not None:
+            assert weights["vectors"].shape == self.embedding.weight.shape
             with torch.no_grad():
                 self.embedding.weight.copy_(weights["vectors"])
 

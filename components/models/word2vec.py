@@ -68,7 +68,7 @@ class Word2Vec(nn.Module):
         vectors, around = self.vectors(words), self.contexts(words)
         losses = functional.softplus(-(vectors[centres] * around[contexts]).sum(dim=1).float())
         drawn = torch.rand(self.config.shared_noise, generator=random, device=numbers.device)
-        noise = torch.searchsorted(self.noise, drawn).clamp(max=len(self.noise) - 1)
+        noise = torch.searchsorted(self.noise, drawn, right=True).clamp(max=len(self.noise) - 1)
         pairs = torch.bincount(centres, minlength=len(words))
         against = functional.softplus((vectors @ self.contexts(noise).T).float()).mean(dim=1) * self.config.negatives
         result = torch.zeros(len(numbers), 2, device=numbers.device)
@@ -110,12 +110,12 @@ def build(config: Config, data: DataSpec) -> Word2Vec:
 
 
 def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
-    """Mean over the batch's pairs, in nats.
+    """In nats: the mean over texts of the mean over a text's pairs, so that each text counts the same on any worker.
 
     Of a pair: -log s(u_context . v) - negatives x the mean over noise words of log s(-u_noise . v).
     """
-    total: Tensor = outputs[:, 0].sum() / outputs[:, 1].sum().clamp(min=1)
-    return total
+    mean: Tensor = (outputs[:, 0] / outputs[:, 1].clamp(min=1)).mean()
+    return mean
 
 
 def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
@@ -143,7 +143,7 @@ def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, 
     assert isinstance(model, Word2Vec)
     assert split.text is not None
     word_results.write(model.vectors.weight, split.text, model.config.shown, model.config.nearest_of, folder)
-    found = (outputs[:, 0].double().sum() / outputs[:, 1].double().sum().clamp(min=1)).item()
+    found = (outputs[:, 0].double() / outputs[:, 1].double().clamp(min=1)).mean().item()
     return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
 
 
