@@ -168,9 +168,10 @@ class Project:
             process.communicate()
         self.started.clear()
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, seconds: float = 500, **environment: str) -> subprocess.CompletedProcess[str]:
+        """What `start` starts, when it has ended."""
         process = self.start(*command, **environment)
-        output, _ = process.communicate(timeout=500)
+        output, _ = process.communicate(timeout=seconds)
         return subprocess.CompletedProcess(command, process.returncode, output, "")
 
 

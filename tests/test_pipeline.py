@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
-pytestmark = pytest.mark.slow
+WHOLE_PIPELINE_SECONDS = 1500  # 34 stages, of which 7 start Ray; most often a third of this
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
 CNN = "evaluate@cnn"
@@ -31,7 +32,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str
     project = with_small_pictures(tmp_path_factory.mktemp("ran"))
     project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS)})
-    done = project.run("flows.pipeline")
+    done = project.run("flows.pipeline", seconds=WHOLE_PIPELINE_SECONDS)
     assert done.returncode == 0, done.stdout
     yield project, done.stdout
     project.end()

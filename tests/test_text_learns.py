@@ -76,7 +76,7 @@ def test_the_lstm_with_its_vectors_is_far_better_than_chance(
     assert isinstance(baseline, tfidf.Config)
     assert isinstance(trained.model, Word2Vec)
     given = {"vectors": trained.model.vectors.weight.detach()}
-    short = config.model_copy(update={"epochs": 3})
+    short = config.model_copy(update={"epochs": 2})
     training = fit(lstm.TASK, short, reviews, CPU, lambda *_: None, weights=given)
     assert training.best is not None
     training.model.load_state_dict(training.best["model"])
