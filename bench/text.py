@@ -50,7 +50,7 @@ def per_token(texts: Sequence[str], stopwords: Collection[str]) -> list[str]:
     return found
 
 
-def sample(steps: Steps, settings: params.Params) -> pd.DataFrame:
+def sample(settings: params.Params) -> pd.DataFrame:
     """All 25,000 of the sample's reviews from IMDB."""
     section = settings.sections["reviews"]
     assert isinstance(section, reviews.Config)
@@ -73,7 +73,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     settings = params.load()
     steps: Steps = settings.sections["reviews"].steps  # type: ignore[attr-defined]
-    frame = sample(steps, settings)
+    frame = sample(settings)
     texts = frame["text"].tolist()
     as_set = words.stopwords(steps)
     ways: dict[str, Callable[[], Iterable[str]]] = {

@@ -14,6 +14,8 @@ from components.data.loaders import open_split
 from components.files import whole_folder, write_whole
 from components.params import BASELINES, declaration
 
+CONFIG = "config.json"  # among the plots: the section that they are of
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.baseline", description="Fit and test a baseline.")
@@ -26,6 +28,7 @@ def main() -> None:
     split = open_split(Path(paths.split) / config.data)  # type: ignore[attr-defined]
     with whole_folder(Path(paths.plots) / name) as folder:
         found = evaluate(config, split, folder)
+        (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(found, indent=1) + "\n")
     for kind, own in found.items():
         if isinstance(own, dict):

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components import artifact, charts, params
+from components import artifact, baseline, charts, params
+from components.baselines import tfidf
 from components.evaluate import TIMINGS
 from components.files import whole_folder
 from components.many_objects import AVERAGE_PRECISION
@@ -36,8 +37,7 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "vocabulary": "distinct words",
     "words_before": "words as published",
     "words_after": "words left",
-    "naive_bayes": "accuracy of Naive Bayes",
-    "logistic_regression": "accuracy of logistic regression",
+    **{kind: f"accuracy of {name}" for kind, name in tfidf.NAMES.items()},
 }
 NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary")  # measured on other data
 TITLES = {  # of pictures, in the order in which they are shown
@@ -80,7 +80,9 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     shown = name.replace("_", " ")
     if not (plots / artifact.DESCRIPTION).exists():
         heading, tables = read_tables(plots)
-        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, [], {})
+        file = plots / baseline.CONFIG
+        config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, [], config)
     history = pd.read_csv(plots / artifact.HISTORY)
     layers = pd.read_csv(plots / artifact.LAYERS)
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
@@ -126,25 +128,26 @@ def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
 
 
 def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapter]) -> Table | None:
-    """All that classify the texts of one data set, by test accuracy; None where a baseline or a network is missing."""
-    baselines = [
-        [_label(kind).removeprefix("accuracy of "), f"TF-IDF, {frequency} counts", accuracy]
-        for own in metrics.values()
-        for kind, found in own.items()
-        if isinstance(found, dict)
-        for frequency, accuracy in found.items()
+    """The baselines and the networks that classify the same texts, by test accuracy; None where either is missing."""
+    by_name = {each.name: each.config for each in chapters}
+    found = [
+        (by_name[name]["data"], tfidf.NAMES[kind], f"TF-IDF, {frequency} counts", accuracy)
+        for name, own in metrics.items()
+        for kind in tfidf.NAMES.keys() & own.keys()
+        for frequency, accuracy in own[kind].items()
     ]
+    texts = {data for data, *_ in found}
     networks = [
-        [each.name, f"{each.config['cell']}, {each.config['encoding']}", metrics[each.name]["accuracy"]]
-        for each in chapters
-        if "cell" in each.config
+        (config["data"], name, ", ".join(config[key] for key in ("cell", "encoding") if key in config), accuracy)
+        for name, config in by_name.items()
+        if config.get("data") in texts and (accuracy := metrics[name].get("accuracy")) is not None
     ]
-    if not baselines or not networks:
+    if not networks:
         return None
-    ranked = sorted([*baselines, *networks], key=lambda row: -row[2])
-    rows = [[name, kind, f"{accuracy:.2%}"] for name, kind, accuracy in ranked]
+    ranked = sorted([*found, *networks], key=lambda row: (row[0], -row[3], row[1:3]))
+    rows = [[data, name, kind, f"{accuracy:.2%}"] for data, name, kind, accuracy in ranked]
     note = "The same training and test part for all; the networks keep the epoch that is best on the validation part."
-    return Table("The best first", ["classifier", "sees texts as", "test accuracy"], rows, note)
+    return Table("The best first", ["texts", "classifier", "sees them as", "test accuracy"], rows, note)
 
 
 def finding(history: pd.DataFrame) -> str:

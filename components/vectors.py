@@ -15,7 +15,7 @@ from torch import Tensor
 
 from components import artifact, params
 from components.data.loaders import Split, open_split
-from components.data.vocabulary import FIRST
+from components.data.vocabulary import FIRST, numbers_by_word
 from components.files import whole_folder
 from components.models import lstm, word2vec
 from components.params import UserError
@@ -52,7 +52,7 @@ def vectors_for(name: str, config: lstm.Config, split: Split, source: Path) -> T
         raise UserError(
             f"{name}.embedding: {config.embedding}, but word2vec.dimensions is {given.shape[1]}; make them the same"
         )
-    places = {word: number for number, word in enumerate(trained.spec.text.words, FIRST)}
+    places = numbers_by_word(trained.spec.text)
     vectors = torch.zeros(FIRST + len(split.text.words), config.embedding)
     for number, word in enumerate(split.text.words, FIRST):
         if word in places:

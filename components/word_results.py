@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from components.data.vocabulary import FIRST, Text
+from components.data.vocabulary import FIRST, Text, numbers_by_word
 from components.tables import Table, write_tables
 
 NEAREST, MAPPED = 5, 70
@@ -40,7 +40,7 @@ def shown_words(text: Text, wanted: Sequence[str]) -> list[str]:
 def write(vectors: Tensor, text: Text, wanted: Sequence[str], among: int, folder: Path) -> None:
     """The table of nearest words, and words.png."""
     words = shown_words(text, wanted)
-    places = {word: number for number, word in enumerate(text.words, FIRST)}
+    places = numbers_by_word(text)
     rows = []
     for word, found in zip(words, nearest(vectors, [places[w] for w in words], NEAREST, among), strict=True):
         rows.append([word, ", ".join(f"{text.words[n - FIRST]} {cosine:.2f}" for n, cosine in found)])

@@ -104,7 +104,6 @@ def test_a_text_is_judged_the_same_in_any_batch(config: LstmConfig, made: Split)
 def test_frozen_vectors_stay_and_padding_stays_zero(config: LstmConfig, made: Split) -> None:
     for trained in (False, True):
         settings = config(train_embedding=trained, epochs=1)
-        before = lstm.build(settings, made.spec)
         torch.manual_seed(settings.seed)
         before = lstm.build(settings, made.spec)
         model = fit(TASK, settings, made, CPU, lambda *_: None).model

@@ -93,7 +93,9 @@ def test_a_stage_that_leaves_tables_alone_has_a_chapter_of_them(tmp_path: Path) 
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "tfidf.json").write_text('{"naive_bayes": {"raw": 0.8, "log": 0.85}, "examples": 9}')
     write_tables(tmp_path / "plots" / "tfidf", [Table("Alike", ["cosine", "text"], [["0.9", "<b>a & b</b>"]], "Note.")])
+    (tmp_path / "plots" / "tfidf" / "config.json").write_text('{"data": "reviews", "smoothing": 1.5}')
     page = write_report(tmp_path / "metrics", tmp_path / "plots", tmp_path, tmp_path / "report").read_text()
+    assert "<td>smoothing</td><td>1.5</td>" in page
     assert "&lt;b&gt;a &amp; b&lt;/b&gt;" in page
     assert "85.00%" in page
     assert "Note." in page
@@ -106,14 +108,25 @@ TEXT_METRICS: dict[str, dict[str, Any]] = {
 }
 
 
+def of(name: str, **config: str) -> Chapter:
+    return Chapter(name, "", [], "", [], [], [], config)
+
+
 def test_classifiers_of_texts_stand_in_one_table_even_where_the_baseline_wins() -> None:
-    network = Chapter("lstm", "", [], "", [], [], [], {"cell": "lstm", "encoding": "word2vec"})
-    found = classifiers(TEXT_METRICS, [network])
+    baseline, network = of("tfidf", data="reviews"), of("lstm", data="reviews", cell="lstm", encoding="word2vec")
+    found = classifiers(TEXT_METRICS, [baseline, network])
     assert found is not None
-    assert [row[0] for row in found.rows] == ["logistic regression", "lstm", "logistic regression", "Naive Bayes"]
-    assert [row[2] for row in found.rows] == ["88.00%", "87.00%", "86.00%", "80.00%"]
-    assert classifiers(TEXT_METRICS, []) is None
+    assert [row[1] for row in found.rows] == ["logistic regression", "lstm", "logistic regression", "Naive Bayes"]
+    assert [row[3] for row in found.rows] == ["88.00%", "87.00%", "86.00%", "80.00%"]
+    assert classifiers(TEXT_METRICS, [baseline]) is None
     assert classifiers({"lstm": TEXT_METRICS["lstm"]}, [network]) is None
+
+
+def test_classifiers_of_other_texts_or_of_images_are_not_compared_with_them() -> None:
+    baseline = of("tfidf", data="reviews")
+    metrics = {**TEXT_METRICS, "cnn": {"accuracy": 0.9}}
+    assert classifiers(metrics, [baseline, of("lstm", data="mails", cell="rnn", encoding="integer")]) is None
+    assert classifiers(metrics, [baseline, of("cnn", data="mnist")]) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from components.data import text
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.data.vocabulary import FIRST
+from components.data.vocabulary import FIRST, numbers_by_word
 from components.loop import Training, fit, validate
 from components.models import lstm, word2vec
 from components.models.word2vec import Word2Vec
@@ -59,7 +59,7 @@ def test_at_least_seven_of_ten_common_words_have_a_sensible_word_among_the_five_
     assert isinstance(model, Word2Vec)
     assert reviews.text is not None
     assert set(model.config.shown) == set(SENSIBLE)
-    places = {word: number for number, word in enumerate(reviews.text.words, FIRST)}
+    places = numbers_by_word(reviews.text)
     found = {}
     for word, sensible in SENSIBLE.items():
         (near,) = nearest(model.vectors.weight, [places[word]], 5, model.config.nearest_of)

@@ -62,7 +62,7 @@ def test_the_weights_are_those_of_the_formula(made: Split) -> None:
             assert found == pytest.approx(np.array(expected) / np.linalg.norm(expected))
 
 
-def test_no_word_of_the_test_part_changes_what_is_fitted(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
+def test_no_word_of_the_test_part_changes_what_is_fitted(made: Split) -> None:
     turned = np.array(made.arrays["inputs"])
     test = made.rows["test"]
     turned[test] = turned[test][:, ::-1] // 2  # other words at other places

@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from components import params
 from components.data.loaders import DataSpec, Split
 from components.data.steps import Steps
-from components.data.vocabulary import FIRST, Text
+from components.data.vocabulary import FIRST, Text, numbers_by_word
 from components.loop import fit
 from components.models import word2vec
 from components.models.word2vec import TASK, Word2Vec
@@ -144,7 +144,7 @@ def test_words_with_the_same_neighbours_come_near(made_splits: Callable[[str], S
     history = [epoch["validation_loss"] for epoch in training.history]
     assert all(0 < layer["update"] < 10 for layer in training.history[0]["layers"].values())
     assert min(history) < 0.8 * history[0]
-    places = {word: number for number, word in enumerate(split.text.words, FIRST)}
+    places = numbers_by_word(split.text)
     assert isinstance(training.model, Word2Vec)
     weekday = nearest(training.model.vectors.weight, [places["train"]], 4, 2000)[0]
     assert {split.text.words[n - FIRST] for n, _ in weekday} & {"horse", "dog", "rufus"}

@@ -55,6 +55,9 @@ class Examples:
     text: Text | None = None
 
 
+CSV, PARQUET = (".csv", ".csv.gz"), (".parquet",)  # the endings of tables of texts
+
+
 class VocabularyConfig(Section):
     size: int = Field(ge=1, le=2**30, description="an integer >= 1: the most words that have a number of their own")
     least: int = Field(ge=1, description="an integer >= 1: how often a word stands in the training part at least")

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from components import params
 from components.data import text_files
-from components.data.dataset import Dataset, TextConfig, load_dataset
+from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
 from components.data.findings import Findings
 from components.data.words import Words, strings
 from components.files import whole_folder, write_whole
@@ -144,7 +144,7 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
 def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, found: Findings) -> Iterator[pd.DataFrame]:
     """Rows with words: here, or on Ray where they are Parquet files of more than the size that the section says."""
     assert dataset.texts is not None
-    tables, parts = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, text_files.PARQUET))
+    tables, parts = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, PARQUET))
     if tables == parts and sum(file.stat().st_size for file in parts) > config.ray_above * 1e6:
         from components.data.parallel_text import worded_on_ray  # which starts or joins a cluster
 

