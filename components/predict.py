@@ -121,8 +121,10 @@ class TextReader:
 class ImageReader:
     """Image files as a model of images takes them: square, with its number of channels."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.channels, self.side = shape[0], shape[1]
+    def __init__(self, trained: Artifact, dataset: params.Section) -> None:
+        self.channels, self.side = trained.spec.input_shape[:2]
+        if trained.task.derive:  # it was trained on parts of pictures, which are as large as the data set has them
+            self.side = dataset.side  # type: ignore[attr-defined]
 
     def inputs(self, given: str) -> Iterator[Read]:
         path = _path(given)
@@ -136,6 +138,13 @@ class ImageReader:
                 continue
             note = {"note": ", ".join(found.kinds)} if found.kinds else {}
             yield Read(_printable(file), found.pixels if self.channels == 3 else grey(found.pixels), note)
+
+
+def reader_for(trained: Artifact, settings: params.Params) -> TextReader | ImageReader:
+    """What reads the model's inputs."""
+    if trained.spec.text:
+        return TextReader(trained.spec.text)
+    return ImageReader(trained, settings.sections[trained.config.data])
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -185,9 +194,9 @@ def main() -> None:
         "input", help="a text (after -- if it begins with -), a file, a folder, or - for lines of texts"
     )
     arguments = parser.parse_args()
-    trained = artifact.load(Path(params.load().paths.models) / arguments.task)
-    spec = trained.spec
-    reader = TextReader(spec.text) if spec.text else ImageReader(spec.input_shape)
+    settings = params.load()
+    trained = artifact.load(Path(settings.paths.models) / arguments.task)
+    reader = reader_for(trained, settings)
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(encoding="utf-8")

@@ -22,7 +22,7 @@ from components.data.loaders import Split
 from components.datasets import reviews
 from components.loop import fit
 from components.params import UserError
-from components.predict import AT_ONCE, ImageReader, TextReader, predictions
+from components.predict import AT_ONCE, predictions, reader_for
 from components.pretrained import PretrainedConfig
 from components.task import load_task, untrained
 from components.texts import text_batch
@@ -64,7 +64,7 @@ def lstm(trained: Callable[[str], Artifact]) -> Artifact:
 
 
 def asked(model: Artifact, given: str) -> list[dict[str, Any]]:
-    reader = TextReader(model.spec.text) if model.spec.text else ImageReader(model.spec.input_shape)
+    reader = reader_for(model, params.load(REPO / "params.yaml"))
     found = list(predictions(model, reader.inputs(given)))
     json.dumps(found)
     return found
@@ -187,6 +187,19 @@ def test_a_digit_in_a_file_is_what_it_is_in_the_split(
     with torch.inference_mode():
         expected = model.model(torch.from_numpy(images.copy()).float() / 255).argmax(dim=1).tolist()
     assert [line["class"] for line in asked(model, str(tmp_path))] == [made_split.classes[n] for n in expected]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["detection", "sliding_window", "ssd"])
+def test_a_picture_in_a_file_is_what_it_is_in_the_split(
+    name: str, trained: Callable[[str], Artifact], made_splits: Callable[[str], Split], tmp_path: Path
+) -> None:
+    model, split = trained(name), made_splits("voc")
+    image = np.asarray(split.arrays["inputs"][split.rows["test"][0]])
+    Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / "scene.png")
+    inputs = torch.from_numpy(image[None].copy()).float() / 255
+    (expected,) = model.task.describe(model.model, model.spec, inputs, model.task.predict(model.model, inputs))
+    assert asked(model, str(tmp_path / "scene.png")) == [{"input": str(tmp_path / "scene.png"), **expected}]
 
 
 def test_no_such_picture_and_no_files_are_one_message(trained: Callable[[str], Artifact], tmp_path: Path) -> None:
