@@ -199,7 +199,7 @@ def _train_epoch(training: Training) -> dict[str, Any]:
     sums = _Sums(training)
     for batch, own, whole in _batches(training, "train", training.sampler):
         training.optimizer.zero_grad(set_to_none=True)
-        batch = training.task.augment(config, batch)
+        batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
             outputs = training.parallel(batch.inputs)
             loss = training.task.loss(config, outputs.float(), batch)
@@ -224,7 +224,9 @@ def validate(training: Training, part: Part) -> dict[str, float]:
             distributed.broadcast(buffer, src=0)
     training.model.eval()
     sums = _Sums(training)
+    drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
     for batch, own, _ in _batches(training, part, random=None):
+        batch = training.task.draw(training.config, batch, drawn)
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)
         outputs = outputs.float()

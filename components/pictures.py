@@ -12,15 +12,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from components.canvas import (
+    BLUE,
+    GAP,
+    INK,
+    LINE,
+    ORANGE,
+    PALE,
+    WIDTH,
+    add_axis,
+    new_figure,
+    save,
+    show,
+    size_of,
+    write,
+)
 from components.convolution import convolve_1d, convolve_2d
 
-# The colours of charts.py, which imports matplotlib, as no stage may that only checks params.yaml
-BLUE, ORANGE, INK, PALE = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
-WIDTH = 6.4  # inches, of every picture: on a telephone 10 points are then 8 pixels
-DPI = 150
 COLUMNS = 4
-GAP = 0.08  # inches between two pictures
-LINE = 0.2  # inches a line of text
 MAPS = 8
 
 EXAMPLE, EXAMPLE_KERNEL = (5, 3, 7, 5, 9, 7), (1, 2, 3)
@@ -46,30 +55,30 @@ class Box(NamedTuple):
 def draw_boxes(file: Path, images: np.ndarray, truths: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]]) -> None:
     """Images, uint8 (n, 3, height, width), four in a row, each with its true and its predicted boxes."""
     if not len(images):
-        figure = _figure(0.5)
-        _write(figure, 0, 0.15, "no pictures", size=12)
-        _save(figure, file)
+        figure = new_figure(0.5)
+        write(figure, 0, 0.15, "no pictures", size=12)
+        save(figure, file)
         return
     side = (WIDTH - (COLUMNS - 1) * GAP) / COLUMNS
     tall = side * images.shape[2] / images.shape[3]
     step = LINE + tall + GAP
     head = 0.3
-    figure = _figure(head + -(-len(images) // COLUMNS) * step)
+    figure = new_figure(head + -(-len(images) // COLUMNS) * step)
     _legend(figure)
     for index, (image, true, predicted) in enumerate(zip(images, truths, found, strict=True)):
         row, column = divmod(index, COLUMNS)
         left, top = column * (side + GAP), head + row * step
         names = Counter(box.label for box in true)
         there = ", ".join(name if count == 1 else f"{count} {name}" for name, count in names.items())
-        _write(figure, left, top + 0.03, shorten(there or "no object", 20, placeholder=" ..."), size=9)
-        axis = _place(figure, left, top + LINE, side, tall)
-        _show(axis, image)
+        write(figure, left, top + 0.03, shorten(there or "no object", 20, placeholder=" ..."), size=9)
+        axis = add_axis(figure, left, top + LINE, side, tall)
+        show(axis, image)
         for box in predicted:
             _outline(axis, box.box, ORANGE, 3.2)
         for box in true:
             _outline_truth(axis, box.box)
         _tag(axis, predicted)
-    _save(figure, file)
+    save(figure, file)
 
 
 def draw_feature_maps(file: Path, image: np.ndarray, maps: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -80,30 +89,30 @@ def draw_feature_maps(file: Path, image: np.ndarray, maps: Sequence[tuple[str, n
     tall, wide = scale * image.shape[1], scale * image.shape[2]
     heights = [side * layer.shape[1] / layer.shape[2] for _, layer in maps]
     top = max(tall, 1.3)  # room for what is told beside a low picture
-    figure = _figure(top + sum(heights) + len(maps) * (2 * LINE + 0.2))
-    _show(_place(figure, 0, 0, wide, tall), image)
+    figure = new_figure(top + sum(heights) + len(maps) * (2 * LINE + 0.2))
+    show(add_axis(figure, 0, 0, wide, tall), image)
     told = (
-        f"The picture, {_size(image)} pixels, and below it what\n"
+        f"The picture, {size_of(image)} pixels, and below it what\n"
         f"each layer makes of it: up to {MAPS} channels, the\n"
         f"most varied first.\n\n"
         f"Dark is a channel's lowest value and yellow\n"
         f"its highest; #0 is a layer's first channel."
     )
-    _write(figure, wide + 0.15, 0.1, told, size=11)
+    write(figure, wide + 0.15, 0.1, told, size=11)
     for (name, layer), high in zip(maps, heights, strict=True):
         top += 0.2
-        _write(figure, 0, top, name, size=10, weight="bold")
+        write(figure, 0, top, name, size=10, weight="bold")
         count = f"{len(layer)} channels" if len(layer) > 1 else "1 channel"
-        _write(figure, WIDTH, top, f"{count} of {_size(layer)}", size=10, ha="right")
+        write(figure, WIDTH, top, f"{count} of {size_of(layer)}", size=10, ha="right")
         variances = layer.astype(np.float64).var(axis=(1, 2))
         for slot, channel in enumerate(np.argsort(-variances, kind="stable")[:MAPS]):
             left = slot * (side + GAP)
-            axis = _place(figure, left, top + LINE, side, high)
+            axis = add_axis(figure, left, top + LINE, side, high)
             own = layer[channel]
-            _show(axis, own[None], cmap="viridis", vmin=own.min(), vmax=own.max())
-            _write(figure, left + side / 2, top + LINE + high + 0.03, f"#{channel}", size=9, ha="center")
+            show(axis, own[None], cmap="viridis", vmin=own.min(), vmax=own.max())
+            write(figure, left + side / 2, top + LINE + high + 0.03, f"#{channel}", size=9, ha="center")
         top += 2 * LINE + high
-    _save(figure, file)
+    save(figure, file)
 
 
 def draw_convolution(file: Path, image: np.ndarray) -> None:
@@ -113,11 +122,11 @@ def draw_convolution(file: Path, image: np.ndarray) -> None:
     tall = side * grey.shape[0] / grey.shape[1]
     head = 2.45
     step = LINE + tall + 0.85
-    figure = _figure(head + 2 * step - 0.15)
+    figure = new_figure(head + 2 * step - 0.15)
     _draw_sliding(figure)
-    _write(figure, 0, head - 0.3, "In two dimensions", size=12, weight="bold")
-    _write(figure, 0, head, f"the picture, {_size(grey)}", size=10)
-    _show(_place(figure, 0, head + LINE, side, tall), grey[None])
+    write(figure, 0, head - 0.3, "In two dimensions", size=12, weight="bold")
+    write(figure, 0, head, f"the picture, {size_of(grey)}", size=10)
+    show(add_axis(figure, 0, head + LINE, side, tall), grey[None])
     told = (
         "A kernel slides along\n"
         "both axes. At each\n"
@@ -132,19 +141,19 @@ def draw_convolution(file: Path, image: np.ndarray) -> None:
         "darker is negative and\n"
         "lighter is positive."
     )
-    _write(figure, 0, head + LINE + tall + 0.15, told, size=11)
+    write(figure, 0, head + LINE + tall + 0.15, told, size=11)
     for index, (name, kernel) in enumerate(KERNELS.items()):
         left = (1 + index % 2) * (side + 0.15)
         top = head + index // 2 * step
         output = convolve_2d(grey, kernel)
         largest = max(1.0, float(np.abs(output).max()))
-        _write(figure, left, top, name, size=10)
-        axis = _place(figure, left, top + LINE, side, tall)
+        write(figure, left, top, name, size=10)
+        axis = add_axis(figure, left, top + LINE, side, tall)
         signed = abs(kernel.sum()) < 0.5
-        _show(axis, output[None], vmin=-largest if signed else 0, vmax=largest if signed else 255)
-        _draw_numbers(_place(figure, left, top + LINE + tall + 0.05, 0.8, 0.6, units=(3, 3)), kernel)
-        _write(figure, left + 0.9, top + LINE + tall + 0.15, f"{_size(grey)} →\n{_size(output)}", size=10)
-    _save(figure, file)
+        show(axis, output[None], vmin=-largest if signed else 0, vmax=largest if signed else 255)
+        _draw_numbers(add_axis(figure, left, top + LINE + tall + 0.05, 0.8, 0.6, units=(3, 3)), kernel)
+        write(figure, left + 0.9, top + LINE + tall + 0.15, f"{size_of(grey)} →\n{size_of(output)}", size=10)
+    save(figure, file)
 
 
 def _draw_sliding(figure: Any) -> None:
@@ -152,8 +161,8 @@ def _draw_sliding(figure: Any) -> None:
     output = [int(value) for value in convolve_1d(EXAMPLE, EXAMPLE_KERNEL)]
     wide, high, step, start = 0.75, 0.4, 0.55, 0.8
     reach = len(EXAMPLE_KERNEL)
-    _write(figure, 0, 0.02, "In one dimension", size=12, weight="bold")
-    axis = _place(figure, 0, 0.3, WIDTH, 1.6, units=(WIDTH, 1.6))
+    write(figure, 0, 0.02, "In one dimension", size=12, weight="bold")
+    axis = add_axis(figure, 0, 0.3, WIDTH, 1.6, units=(WIDTH, 1.6))
     rows = [("values", EXAMPLE, 0, BLUE, reach), ("kernel", EXAMPLE_KERNEL, 0, INK, reach)]
     rows.append(("output", tuple(output), reach // 2, ORANGE, 1))
     for row, (name, numbers, first, colour, filled) in enumerate(rows):
@@ -184,7 +193,7 @@ def _draw_numbers(axis: Any, kernel: np.ndarray) -> None:
 
 
 def _legend(figure: Any) -> None:
-    axis = _place(figure, 0, 0, WIDTH, 0.25, units=(WIDTH, 0.25))
+    axis = add_axis(figure, 0, 0, WIDTH, 0.25, units=(WIDTH, 0.25))
     _outline_truth(axis, (0.05, 0.03, 0.19, 0.25))
     axis.text(0.35, 0.125, "true box, its class above the picture", size=10, color=INK, va="center")
     _outline(axis, (0.05, 3.63, 0.19, 3.85), ORANGE, 3.2)
@@ -240,39 +249,3 @@ def _outline(axis: Any, box: Rectangle, colour: str, width: float, **style: Any)
     top, left, bottom, right = np.clip(box, 0, (down, across, down, across)).tolist()
     style = {"edgecolor": colour, "facecolor": "none", "linewidth": width, "joinstyle": "miter", **style}
     axis.add_patch(Patch((left, top), right - left, bottom - top, **style, clip_on=False))
-
-
-def _figure(height: float) -> Any:
-    from matplotlib.figure import Figure  # here, since every stage imports this file's users to check params.yaml
-
-    return Figure(figsize=(WIDTH, height), dpi=DPI)
-
-
-def _place(
-    figure: Any, left: float, top: float, width: float, height: float, units: tuple[float, float] = (1, 1)
-) -> Any:
-    """A bare axis, placed in inches from the upper left corner; within it, x goes right and y down, 0 to `units`."""
-    whole = figure.get_figheight()
-    axis = figure.add_axes((left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole))
-    axis.set_axis_off()
-    axis.set(xlim=(0, units[0]), ylim=(units[1], 0))
-    return axis
-
-
-def _show(axis: Any, image: np.ndarray, **scale: Any) -> None:
-    """An image (channels, h, w) that fills its axis of 1 by 1 units; 0 to 255, unless `scale` says otherwise."""
-    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-    axis.imshow(pixels, **{"cmap": "gray", "vmin": 0, "vmax": 255, **scale}, extent=(0, 1, 1, 0), aspect="auto")
-
-
-def _write(figure: Any, left: float, top: float, text: str, **style: Any) -> None:
-    """Text whose upper left corner is placed in inches from the figure's."""
-    figure.text(left / WIDTH, 1 - top / figure.get_figheight(), text, color=INK, va="top", **style)
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[-2]} x {image.shape[-1]}"
-
-
-def _save(figure: Any, file: Path) -> None:
-    figure.savefig(file, format="png", metadata={"Software": None})

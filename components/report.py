@@ -37,9 +37,25 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "vocabulary": "distinct words",
     "words_before": "words as published",
     "words_after": "words left",
+    "elbo": "evidence lower bound",
+    "kl": "KL term",
+    "reconstruction": "reconstruction term",
+    "numbers_in_use": "numbers of a code in use",
+    "psnr": "PSNR, denoised",
+    "psnr_noisy": "PSNR, noisy",
+    "psnr_median": "PSNR, median filter",
+    "ssim": "SSIM, denoised",
+    "ssim_noisy": "SSIM, noisy",
+    "ssim_median": "SSIM, median filter",
     **{kind: f"accuracy of {name}" for kind, name in tfidf.NAMES.items()},
 }
 NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary")  # measured on other data
+FORMATS = {  # of measures that are no shares
+    "loss": "{:.4f}",
+    **dict.fromkeys(("elbo", "kl", "reconstruction"), "{:.2f} nats"),
+    **dict.fromkeys(("psnr", "psnr_noisy", "psnr_median"), "{:.2f} dB"),
+    **dict.fromkeys(("ssim", "ssim_noisy", "ssim_median"), "{:.3f}"),
+}
 TITLES = {  # of pictures, in the order in which they are shown
     "predictions": "Predictions on the test part",
     "mistakes": "Worst mistakes on the test part",
@@ -47,6 +63,11 @@ TITLES = {  # of pictures, in the order in which they are shown
     "convolution": "What one convolution does",
     "memory": "How far back gradients reach: why an LSTM",
     "words": "The most frequent words, by their vectors",
+    "reconstructions": "Images, and what is left of them after the bottleneck",
+    "denoised": "Noise taken away",
+    "samples": "Samples",
+    "interpolation": "From one image to another",
+    "codes": "The codes",
 }
 
 
@@ -167,12 +188,12 @@ def finding(history: pd.DataFrame) -> str:
 
 
 def _headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """Metrics as text: shares in percent, counts whole, the loss with four digits. Of several figures the largest."""
+    """Metrics as text: shares in percent, counts whole, others with their units. Of several figures the largest."""
     texts = []
     for name, value in metrics.items():
         if isinstance(value, dict):
             value = max(value.values())
-        fraction = f"{value:.4f}" if name == "loss" else f"{value:.2%}"
+        fraction = FORMATS.get(name, "{:.2%}").format(value)
         label = _label(name) if name in NOT_TESTED else f"test {_label(name)}"
         texts.append((label, f"{value:,}" if isinstance(value, int) else fraction))
     return texts

@@ -72,6 +72,10 @@ def no_augmentation(config: Any, batch: Batch) -> Batch:
     return batch
 
 
+def nothing_drawn(config: Any, batch: Batch, random: torch.Generator | None) -> Batch:
+    return batch
+
+
 def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
     return data
 
@@ -95,6 +99,8 @@ class Task:
               writes plot data (CSV) and pictures (PNG) into the folder.
     predict:  (module in evaluation mode, images on its device) → predictions on the CPU, a row per image.
     augment:  (config, batch on the device) → batch; in training only.
+    draw:     (config, batch on the device, generator) → batch: what chance does to examples in training and in
+              validation alike, such as noise. The generator is None in training: PyTorch's own.
     derive:   (config, split, empty folder) → the examples that it trains on where these are not the data set's own
               rows, or None. They are made by the features stage.
     spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
@@ -113,6 +119,7 @@ class Task:
     describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
     predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
     augment: Callable[[Any, Batch], Batch] = no_augmentation
+    draw: Callable[[Any, Batch, torch.Generator | None], Batch] = nothing_drawn
     derive: Callable[[Any, Split, Path], Split] | None = None
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order

@@ -34,6 +34,7 @@ needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror 
 
 PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
 TEXTS = ("word2vec", "lstm")
+AUTOENCODERS = ("autoencoder", "denoising", "vae")
 
 Config = Callable[..., cnn.Config]
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from components import pictures
+from components import canvas, pictures
 from components.convolution import convolve_1d, convolve_2d
 from components.pictures import KERNELS, Box, draw_boxes, draw_convolution, draw_feature_maps
 
@@ -228,7 +228,7 @@ def test_the_examples_output_is_computed(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pictures, "EXAMPLE", (5, 3, 7, 5, 9, 8))
     draw_convolution(tmp_path / "other.png", image)
     changed = extent((pixels(tmp_path / "one.png") != pixels(tmp_path / "other.png")).any(axis=-1))
-    values_to_output = 1.2 * pictures.DPI
+    values_to_output = 1.2 * canvas.DPI
     assert changed[2] - changed[0] > values_to_output
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
+from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
-WHOLE_PIPELINE_SECONDS = 1500  # 34 stages, of which 7 start Ray; most often a third of this
+WHOLE_PIPELINE_SECONDS = 1500  # 40 stages, of which 10 start Ray; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
@@ -21,7 +21,7 @@ CNN = "evaluate@cnn"
 OTHERS = (
     *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "reviews", "voc")),
     *("text@reviews", "baseline@tfidf", "vectors@lstm"),
-    *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in TEXTS),
+    *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in (*TEXTS, *AUTOENCODERS)),
     *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
 )
 
@@ -31,7 +31,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str
     """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
     project = with_small_pictures(tmp_path_factory.mktemp("ran"))
     project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
-    project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS)})
+    project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
     done = project.run("flows.pipeline", seconds=WHOLE_PIPELINE_SECONDS)
     assert done.returncode == 0, done.stdout
     yield project, done.stdout
@@ -74,7 +74,7 @@ def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
     project, _ = ran
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
     found = {Path(file).stem: own["data"] for file, own in metrics[""]["data"].items()}
-    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, "reviews", "tfidf"}
+    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS, "reviews", "tfidf"}
     assert 0 <= found["cnn"]["accuracy"] <= 1
     assert 0 <= found["ssd"]["map_50"] <= 1
     done = project.run("dvc", "plots", "show", "--out", "shown")

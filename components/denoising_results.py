@@ -1,0 +1,75 @@
+"""What a denoiser's evaluation leaves: PSNR and SSIM beside the noisy image's and a median filter's, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from components.image_rows import draw_rows
+from components.reconstruction import errors
+from components.tables import Table, write_tables
+
+MEDIANS = (3, 5)  # sides of the filters that are tried
+PICTURED = 8
+
+
+def psnr(found: Tensor, clean: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB, of pixels in [0, 1]: the mean over images of -10 log10(mean squared error)."""
+    squared = (found - clean).double().flatten(1).square().mean(dim=1).clamp(min=1e-10)
+    return (-10 * squared.log10()).mean().item()
+
+
+def ssim(found: Tensor, clean: Tensor) -> float:
+    """Structural similarity (Wang, Bovik, Sheikh and Simoncelli 2004), 1 for the same image: the mean over images."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    total = 0.0
+    for one, other in zip(found.split(1000), clean.split(1000), strict=True):
+        alike = structural_similarity_index_measure(one, other, data_range=1.0, reduction="sum")
+        assert torch.is_tensor(alike)
+        total += alike.item()
+    return total / len(clean)
+
+
+def median_filter(images: Tensor, side: int) -> Tensor:
+    """Each pixel the median of the square around it; at an edge the image goes on mirrored."""
+    padded = functional.pad(images, [side // 2] * 4, mode="reflect")
+    windows = padded.unfold(2, side, 1).unfold(3, side, 1)
+    return windows.flatten(4).median(dim=4).values
+
+
+def evaluate(clean: Tensor, given: Tensor, logits: Tensor, of_clean: Tensor, folder: Path) -> Mapping[str, float]:
+    """Test measures; a table of all ways, and denoised.png.
+
+    clean, given: the test part's images without and with noise, (examples, channels, height, width) in [0, 1].
+    logits:       of the noisy images denoised. of_clean: of the clean images, which had nothing to take away.
+    """
+    denoised = logits.sigmoid()
+    filtered = {side: median_filter(given, side) for side in MEDIANS}
+    ways = {"noisy": given, **{f"median filter, {s} x {s}": i for s, i in filtered.items()}, "this model": denoised}
+    found = {name: (psnr(images, clean), ssim(images, clean)) for name, images in ways.items()}
+    best = max(filtered, key=lambda side: found[f"median filter, {side} x {side}"][0])
+    median = found[f"median filter, {best} x {best}"]
+    rows = [[name, f"{ratio:.2f} dB", f"{alike:.3f}"] for name, (ratio, alike) in found.items()]
+    rows.append(["this model on images without noise", f"{psnr(of_clean.sigmoid(), clean):.2f} dB", ""])
+    note = (
+        "Both against the clean images of the test part; higher is better. PSNR: 10 dB more is a tenth of the squared "
+    )
+    note += "error. SSIM: 1 for the same image."
+    write_tables(folder, [Table("Denoised how well", ["", "PSNR", "SSIM"], rows, note)])
+    triples = [("noisy", given), (f"median filter, {best} x {best}", filtered[best]), ("denoised", denoised)]
+    draw_rows(folder / "denoised.png", [(name, images[:PICTURED]) for name, images in [*triples, ("clean", clean)]])
+    return {
+        "psnr": found["this model"][0],
+        "psnr_noisy": found["noisy"][0],
+        "psnr_median": median[0],
+        "ssim": found["this model"][1],
+        "ssim_noisy": found["noisy"][1],
+        "ssim_median": median[1],
+        "loss": errors(logits, clean).double().mean().item(),
+        "examples": len(clean),
+    }

@@ -1,0 +1,69 @@
+"""A stacked autoencoder after the course notes: an image through a bottleneck of few numbers, and back.
+
+Dense 784-100-30 and 30-100-784, SELU: with the committed params.yaml 163,814 parameters. With `filters`, convolutions
+come first and transposed ones last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor, nn
+
+from components import reconstruction, reconstruction_results
+from components.data.loaders import DataSpec, Split
+from components.encoders import Decoder, Encoder
+from components.task import Task, TrainingConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class Config(TrainingConfig):
+    filters: tuple[Width, ...] = Field(
+        description="a list of integers >= 1, one per convolution, each of which halves the sides; [] for none"
+    )
+    widths: tuple[Width, ...] = Field(description="a list of integers >= 1, the encoder's dense layers; [] for none")
+    bottleneck: int = Field(ge=1, description="an integer >= 1: the numbers of a code")
+
+
+class Autoencoder(nn.Module):
+    """Images (batch, channels, height, width) → logits of their pixels, of the same shape."""
+
+    def __init__(self, config: Config, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        widths = (*config.widths, config.bottleneck)
+        self.encoder = Encoder(shape, config.filters, widths)
+        self.decoder = Decoder(shape, config.filters, widths)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(self.encoder(images))
+        return logits
+
+
+def build(config: Config, data: DataSpec) -> Autoencoder:
+    """The untrained network for such images. Raises UserError when the data are none, or too small."""
+    return Autoencoder(config, reconstruction.image_shape("autoencoder", config.data, data, len(config.filters)))
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test loss and rounded accuracy; reconstructions.png and codes.png."""
+    assert isinstance(model, Autoencoder)
+    batch = reconstruction.image_batch(split, rows)
+    reconstruction_results.draw(model.encoder, logits.sigmoid(), batch.targets, rows, split, folder)
+    return reconstruction_results.measures(logits, batch.targets)
+
+
+TASK = Task(
+    name="autoencoder",
+    config=Config,
+    build=build,
+    batch=reconstruction.image_batch,
+    loss=reconstruction.loss,
+    metrics=reconstruction.metrics,
+    evaluate=evaluate,
+    describe=reconstruction.describe,
+)

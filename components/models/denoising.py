@@ -1,0 +1,85 @@
+"""A denoising autoencoder (Vincent, Larochelle, Bengio and Manzagol 2008): noisy images in, clean ones out.
+
+The network is the stacked autoencoder's; noise is drawn anew for each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from components import denoising_results, reconstruction
+from components.data.loaders import DataSpec, Split
+from components.encoders import in_parts
+from components.models import autoencoder
+from components.noise import Kind, noisy
+from components.task import Batch, Task
+
+
+class Config(autoencoder.Config):
+    noise: Kind = Field(description="gaussian | salt_and_pepper | masking")
+    strength: float = Field(
+        gt=0, description="a number > 0: gaussian noise's deviation, pixels being 0 to 1; of others the share of pixels"
+    )
+
+    @model_validator(mode="after")
+    def _a_share(self) -> Config:
+        if self.noise != "gaussian" and self.strength > 1:
+            raise ValueError(f"strength is {self.strength}, and of {self.noise} noise it is a share of pixels, 0 to 1")
+        return self
+
+
+class Denoiser(autoencoder.Autoencoder):
+    """Noisy images (batch, channels, height, width) → logits of the clean ones' pixels, of the same shape."""
+
+    def __init__(self, config: Config, shape: tuple[int, ...]) -> None:
+        super().__init__(config, shape)
+        self.config = config
+
+
+def build(config: Config, data: DataSpec) -> Denoiser:
+    """The untrained network for such images. Raises UserError when the data are none, or too small."""
+    return Denoiser(config, reconstruction.image_shape("denoising", config.data, data, len(config.filters)))
+
+
+def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:
+    """Noise on the inputs; the targets stay clean."""
+    return Batch(noisy(batch.inputs, config.noise, config.strength, random), batch.targets)
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test measures of noisy images denoised, beside those of a median filter; denoised.png and a table.
+
+    logits: of the clean images, which tell what the network takes from an image that has no noise.
+    """
+    assert isinstance(model, Denoiser)
+    clean = reconstruction.image_batch(split, rows).targets
+    random = torch.Generator().manual_seed(model.config.seed)
+    given = noisy(clean, model.config.noise, model.config.strength, random)
+    found = in_parts(model, given, next(model.parameters()).device)
+    return denoising_results.evaluate(clean, given, found, logits, folder)
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
+    """How much of each image was taken for noise: the root mean square of what changed, pixels being 0 to 1."""
+    changed = (logits.sigmoid() - inputs).flatten(1).square().mean(dim=1).sqrt()
+    return [{"changed": round(value, 4)} for value in changed.tolist()]
+
+
+TASK = Task(
+    name="denoising",
+    config=Config,
+    build=build,
+    batch=reconstruction.image_batch,
+    loss=reconstruction.loss,
+    metrics=reconstruction.metrics,
+    evaluate=evaluate,
+    describe=describe,
+    draw=draw,
+)

@@ -1,0 +1,195 @@
+"""A variational autoencoder (Kingma and Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114).
+
+The encoder gives each image a normal distribution over codes with a diagonal covariance, the decoder gives each code
+a Bernoulli distribution over images, and the prior over codes is the standard normal one. The loss is the negative
+evidence lower bound, in nats per image: reconstruction + beta x KL. With beta 1 it bounds -log p(image); another beta
+is Higgins et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components import reconstruction_results, vae_results
+from components.data.loaders import DataSpec, Split
+from components.encoders import Decoder, Encoder, in_parts, lecun
+from components.models import autoencoder
+from components.reconstruction import image_batch, image_shape
+from components.task import Batch, Task
+
+USED = 0.01
+
+
+class Config(autoencoder.Config):
+    binarise: Literal["sampled", "threshold", "none"] = Field(
+        description="sampled (a pixel is white with its grey level as probability) | threshold (at 0.5) | none"
+    )
+    beta: float = Field(ge=0, description="a number >= 0: the weight of the KL term; 1 for the evidence lower bound")
+    warm_up: int = Field(ge=0, description="an integer >= 0: training steps over which that weight rises from 0")
+
+
+class Outputs(NamedTuple):
+    """What the network gives for a batch.
+
+    logits:       of the pixels, (batch, channels x height x width).
+    mean:         of the codes' distribution, (batch, bottleneck); so is log_variance.
+    kl_weight:    (batch,): beta, or what of it the warm-up has come to.
+    """
+
+    logits: Tensor
+    mean: Tensor
+    log_variance: Tensor
+    kl_weight: Tensor
+
+
+class VAE(nn.Module):
+    """Images (batch, channels, height, width) → an Outputs' parts side by side, (batch, pixels + 2 bottleneck + 1).
+
+    In training a code is drawn for each image; in evaluation too, but always the same draw.
+    """
+
+    steps: Tensor
+
+    def __init__(self, config: Config, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        widths = (*config.widths, config.bottleneck)
+        self.encoder = Encoder(shape, config.filters, widths, linear=True)  # its code is the distribution's mean
+        last = self.encoder[-1]
+        assert isinstance(last, nn.Linear)
+        self.log_variance = nn.Linear(last.in_features, config.bottleneck)
+        self.log_variance.apply(lecun)
+        self.decoder = Decoder(shape, config.filters, widths)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.encoder.before_last(images)
+        mean, log_variance = self.encoder[-1](hidden).float(), self.log_variance(hidden).float()
+        logits = self.decoder(mean + (log_variance / 2).exp() * self._noise(mean))
+        weight = self._kl_weight().expand(len(images), 1)
+        return torch.cat([logits.float().flatten(1), mean, log_variance, weight], dim=1)
+
+    def _noise(self, mean: Tensor) -> Tensor:
+        """Standard normal numbers, so that a code is a function of mean and variance: the reparameterisation."""
+        random = None if self.training else torch.Generator(mean.device).manual_seed(self.config.seed)
+        return torch.randn(mean.shape, generator=random, device=mean.device)
+
+    def _kl_weight(self) -> Tensor:
+        """Training steps are counted in a buffer, which checkpoints hold."""
+        if not self.training or not self.config.warm_up:
+            return torch.tensor(self.config.beta, device=self.steps.device)
+        self.steps += 1
+        return self.config.beta * (self.steps / self.config.warm_up).clamp(max=1)
+
+
+def parts(outputs: Tensor, targets: Tensor) -> Outputs:
+    """The network's output for images like `targets`, taken apart."""
+    pixels = targets[0].numel()
+    bottleneck = (outputs.shape[1] - pixels - 1) // 2
+    logits, mean, log_variance, weight = outputs.split([pixels, bottleneck, bottleneck, 1], dim=1)
+    return Outputs(logits, mean, log_variance, weight[:, 0])
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """(batch,): of N(mean, variance) from the standard normal distribution, in nats.
+
+    Kingma and Welling 2014, appendix B: -1/2 sum (1 + log variance - mean² - variance).
+    """
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1)
+
+
+def reconstruction_term(logits: Tensor, targets: Tensor) -> Tensor:
+    """(batch,): -log p(image | code) of Bernoulli pixels in nats, summed over an image's pixels."""
+    each = functional.binary_cross_entropy_with_logits(logits, targets.flatten(1), reduction="none")
+    return each.sum(dim=1)
+
+
+def build(config: Config, data: DataSpec) -> VAE:
+    """The untrained network for such images. Raises UserError when the data are none, or too small."""
+    return VAE(config, image_shape("vae", config.data, data, len(config.filters)))
+
+
+def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:
+    """Grey images made black and white, as inputs and as targets (Salakhutdinov and Murray 2008)."""
+    images = batch.inputs
+    if config.binarise == "sampled":
+        images = (torch.rand(images.shape, generator=random, device=images.device) < images).float()
+    elif config.binarise == "threshold":
+        images = (images > 0.5).float()
+    return Batch(images, images)
+
+
+def terms(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(reconstruction, KL), each (batch,) in nats."""
+    found = parts(outputs, targets)
+    return reconstruction_term(found.logits, targets), kl_divergence(found.mean, found.log_variance)
+
+
+def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+    """Reconstruction + weight x KL in nats, the mean over images."""
+    reconstruction, kl = terms(outputs, batch.targets)
+    mean: Tensor = (reconstruction + parts(outputs, batch.targets).kl_weight * kl).mean()
+    return mean
+
+
+def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+    """The evidence lower bound and its two terms in nats, summed. They know no beta."""
+    reconstruction, kl = terms(outputs, batch.targets)
+    return {"elbo": -(reconstruction + kl).sum(), "reconstruction": reconstruction.sum(), "kl": kl.sum()}
+
+
+def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """The test part's evidence lower bound in nats per image, of one code drawn for each; pictures.
+
+    outputs: of the images as they are; what is measured are images drawn from them, black and white.
+    """
+    assert isinstance(model, VAE)
+    config, device = model.config, next(model.parameters()).device
+    random = torch.Generator().manual_seed(config.seed)
+    batch = draw(config, image_batch(split, rows), random)
+    found = in_parts(model, batch.inputs, device)
+    reconstruction, kl = (term.double().mean().item() for term in terms(found, batch.targets))
+    taken = parts(found, batch.targets)
+    pictured = taken.logits.sigmoid().unflatten(1, model.shape)
+    reconstruction_results.draw(model.encoder, pictured, batch.targets, rows, split, folder)
+    decode = vae_results.decoder_of(model.decoder, device)
+    vae_results.draw_samples(decode, config.bottleneck, folder / "samples.png")
+    vae_results.draw_interpolation(decode, taken.mean, split.arrays["targets"][rows], folder / "interpolation.png")
+    # Burda, Grosse and Salakhutdinov 2016, section 5: a number of the code is in use if its mean varies.
+    used = int((taken.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
+    found_terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
+    return {**found_terms, "loss": reconstruction + config.beta * kl, "numbers_in_use": used, "examples": len(rows)}
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+    """For each image the evidence lower bound in nats, of it as grey as it is, and its code's mean and deviation."""
+    reconstruction, kl = terms(outputs, inputs)
+    found = parts(outputs, inputs)
+    bounds = (-(reconstruction + kl)).tolist()
+    deviations = (found.log_variance / 2).exp()
+    each = zip(bounds, found.mean.tolist(), deviations.tolist(), strict=True)
+    return [
+        {"elbo": round(bound, 3), "code": [round(v, 4) for v in mean], "deviation": [round(v, 4) for v in spread]}
+        for bound, mean, spread in each
+    ]
+
+
+TASK = Task(
+    name="vae",
+    config=Config,
+    build=build,
+    batch=image_batch,
+    loss=loss,
+    metrics=metrics,
+    evaluate=evaluate,
+    describe=describe,
+    draw=draw,
+)

@@ -1,0 +1,40 @@
+"""What an autoencoder's evaluation leaves: measures of its reconstructions, and pictures of them and of its codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from components.data.loaders import Split
+from components.encoders import in_parts
+from components.image_rows import draw_codes, draw_rows, one_of_each
+from components.reconstruction import errors, rounded_accuracy
+
+PICTURED = 10
+
+
+def measures(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Binary cross-entropy in nats, the mean over pixels; rounded accuracy; the number of examples."""
+    return {
+        "rounded_accuracy": rounded_accuracy(logits, targets).double().mean().item(),
+        "loss": errors(logits, targets).double().mean().item(),
+        "examples": len(targets),
+    }
+
+
+def draw(encoder: nn.Module, found: Tensor, images: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
+    """reconstructions.png: originals over reconstructions; codes.png: every image's code as a point.
+
+    found: the reconstructions of `images`, the test part's, both (examples, channels, height, width) in [0, 1].
+    """
+    targets = split.arrays["targets"][rows]
+    shown = one_of_each(targets, PICTURED)
+    pairs = [("images of the test part", images[shown]), ("the same, from their codes alone", found[shown])]
+    draw_rows(folder / "reconstructions.png", pairs)
+    codes = in_parts(encoder, images, next(encoder.parameters()).device)
+    width = codes.shape[1]
+    note = f"Each point is an image of the test part by its code of {width} numbers"
+    note += "." if width == 2 else ", laid out by t-SNE:\nimages of like codes stand near each other."
+    draw_codes(folder / "codes.png", codes, targets, split.classes, f"{note} No training saw the classes.")
