@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from components.backbone_layers import HEADS, Layer, layers_of, owns_weights
+from components.encoders import named_encoder
 from components.params import UserError, run
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
@@ -32,13 +33,19 @@ class Backbone(nn.Module):
     steps: the names of the modules that make it up, in the order they run.
     """
 
-    def __init__(self, net: nn.Module, steps: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        steps: tuple[str, ...],
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> None:
         super().__init__()
         self.net, self.steps = net, steps
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
         self.frozen: tuple[nn.Module, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -112,11 +119,13 @@ class Backbone(nn.Module):
         self.net.load_state_dict({n: w for n, w in weights.items() if n in own}, strict=False)
         for name in ("mean", "std"):
             if name in weights:
-                getattr(self, name).copy_(weights[name].view(3, 1, 1))
+                getattr(self, name).copy_(weights[name].view(-1, 1, 1))
 
 
 def load_backbone(name: str, where: str) -> Backbone:
     """The untrained network of that name. `where` is the key of params.yaml, for messages. Raises UserError."""
+    if encoder := named_encoder(name):
+        return Backbone(encoder, tuple(step for step, _ in encoder.named_children()), mean=(0.0,), std=(1.0,))
     import timm  # here, since every stage imports this file to check params.yaml
     import torchvision
 

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 TRAINING, VALIDATION, INK, GRID = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
 SIZE = (5.4, 4.2)  # inches, for all, so that cards side by side are of one height
@@ -99,6 +99,8 @@ def gradients(layers: pd.DataFrame) -> str:
             label = f"{number + 1}  {_short(name.removesuffix('.weight'))}" if number in named else None
             axis.plot(own["epoch"], positive, color=colours(number), marker=".", label=label)
         axis.set(xlabel="epoch", ylabel="gradient norm", yscale="log")
+        axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+        axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         title = "layer, first to last" if len(names) <= NAMED_LAYERS else f"some of {len(names)} layers, first to last"
         figure.legend(loc="outside lower center", fontsize=8, ncols=2, title=title, title_fontsize=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +15,6 @@ from components.reconstruction import errors
 from components.tables import Table, write_tables
 
 MEDIANS = (3, 5)  # sides of the filters that are tried
-PICTURED = 8
 
 
 def psnr(found: Tensor, clean: Tensor) -> float:
@@ -42,11 +42,14 @@ def median_filter(images: Tensor, side: int) -> Tensor:
     return windows.flatten(4).median(dim=4).values
 
 
-def evaluate(clean: Tensor, given: Tensor, logits: Tensor, of_clean: Tensor, folder: Path) -> Mapping[str, float]:
+def evaluate(
+    clean: Tensor, given: Tensor, logits: Tensor, of_clean: Tensor, shown: np.ndarray, folder: Path
+) -> Mapping[str, float]:
     """Test measures; a table of all ways, and denoised.png.
 
     clean, given: the test part's images without and with noise, (examples, channels, height, width) in [0, 1].
     logits:       of the noisy images denoised. of_clean: of the clean images, which had nothing to take away.
+    shown:        the places of the images that are drawn.
     """
     denoised = logits.sigmoid()
     filtered = {side: median_filter(given, side) for side in MEDIANS}
@@ -62,7 +65,7 @@ def evaluate(clean: Tensor, given: Tensor, logits: Tensor, of_clean: Tensor, fol
     note += "error. SSIM: 1 for the same image."
     write_tables(folder, [Table("Denoised how well", ["", "PSNR", "SSIM"], rows, note)])
     triples = [("noisy", given), (f"median filter, {best} x {best}", filtered[best]), ("denoised", denoised)]
-    draw_rows(folder / "denoised.png", [(name, images[:PICTURED]) for name, images in [*triples, ("clean", clean)]])
+    draw_rows(folder / "denoised.png", [(name, images[shown]) for name, images in [*triples, ("clean", clean)]])
     return {
         "psnr": found["this model"][0],
         "psnr_noisy": found["noisy"][0],

@@ -1,7 +1,8 @@
 """Encoders that bring an image down to a short code, the decoders that mirror them, and their names.
 
 Dense or convolutional layers with SELU, which keeps activations near mean 0 and variance 1 if weights start as LeCun
-et al. 1998 have it: normal, of variance 1 / inputs (Klambauer, Unterthiner, Mayr and Hochreiter 2017).
+et al. 1998 have it: normal, of variance 1 / inputs (Klambauer, Unterthiner, Mayr and Hochreiter 2017). Those of a VAE
+have tanh, as Kingma and Welling 2014 do: it is bounded, so that codes far from all images decode to no glare.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, ...]
-NAME = re.compile(r"encoder_(\d+)x(\d+)x(\d+)((?:_c\d+)*)((?:_\d+)+)(_linear)?")
+NAME = re.compile(r"encoder_(\d+)x(\d+)x(\d+)((?:_c\d+)*)((?:_\d+)+)(_mean)?")
 KERNEL, STRIDE, PADDING = 3, 2, 1  # of convolutions, each of which halves the sides
 
 
@@ -25,19 +26,20 @@ class Encoder(nn.Sequential):
     shape:   one image's.
     filters: of the convolutions that come first; empty for none.
     widths:  of the dense layers, the last of which gives the code.
-    linear:  whether the code is what the last layer gives, without an activation.
+    mean:    whether the code is the mean of a VAE's distribution: tanh within, and no activation after the last layer.
     """
 
-    def __init__(self, shape: Shape, filters: Sequence[int], widths: Sequence[int], linear: bool = False) -> None:
+    def __init__(self, shape: Shape, filters: Sequence[int], widths: Sequence[int], mean: bool = False) -> None:
         layers: list[nn.Module] = []
+        activation = nn.Tanh if mean else nn.SELU
         for inputs, outputs in pairwise((shape[0], *filters)):
-            layers += [nn.Conv2d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.SELU()]
+            layers += [nn.Conv2d(inputs, outputs, KERNEL, STRIDE, PADDING), activation()]
         layers.append(nn.Flatten())
         for inputs, outputs in pairwise((math.prod(map_shapes(shape, filters)[-1]), *widths)):
-            layers += [nn.Linear(inputs, outputs), nn.SELU()]
-        super().__init__(*(layers[:-1] if linear else layers))
+            layers += [nn.Linear(inputs, outputs), activation()]
+        super().__init__(*(layers[:-1] if mean else layers))
         self.shape = shape
-        self.name = name_of(shape, filters, widths, linear)
+        self.name = name_of(shape, filters, widths, mean)
         self.apply(lecun)
 
     def before_last(self, images: Tensor) -> Tensor:
@@ -50,18 +52,22 @@ class Encoder(nn.Sequential):
 class Decoder(nn.Sequential):
     """Codes (batch, bottleneck) → logits of pixels (batch, channels, height, width): an Encoder backwards."""
 
-    def __init__(self, shape: Shape, filters: Sequence[int], widths: Sequence[int]) -> None:
+    def __init__(self, shape: Shape, filters: Sequence[int], widths: Sequence[int], mean: bool = False) -> None:
+        activation = nn.Tanh if mean else nn.SELU
         maps = map_shapes(shape, filters)
         backwards = [*reversed(widths), math.prod(maps[-1])]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(backwards):
-            layers += [nn.Linear(inputs, outputs), nn.SELU()]
+            layers += [nn.Linear(inputs, outputs), activation()]
         if not filters:
             layers.pop()
         layers.append(nn.Unflatten(1, maps[-1]))
         for small, large in pairwise(reversed(maps)):
             odd = (1 - large[1] % 2, 1 - large[2] % 2)  # an even side lost half a pixel's neighbour on the way down
-            layers += [nn.ConvTranspose2d(small[0], large[0], KERNEL, STRIDE, PADDING, output_padding=odd), nn.SELU()]
+            layers += [
+                nn.ConvTranspose2d(small[0], large[0], KERNEL, STRIDE, PADDING, output_padding=odd),
+                activation(),
+            ]
         super().__init__(*(layers[:-1] if filters else layers))
         self.apply(lecun)
 
@@ -86,10 +92,10 @@ def lecun(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def name_of(shape: Shape, filters: Sequence[int], widths: Sequence[int], linear: bool) -> str:
+def name_of(shape: Shape, filters: Sequence[int], widths: Sequence[int], mean: bool) -> str:
     """What a `backbone` key calls such an encoder, such as encoder_1x28x28_100_30."""
     parts = ["encoder", "x".join(map(str, shape)), *(f"c{count}" for count in filters), *map(str, widths)]
-    return "_".join([*parts, "linear"] if linear else parts)
+    return "_".join([*parts, "mean"] if mean else parts)
 
 
 def named_encoder(name: str) -> Encoder | None:
@@ -102,7 +108,13 @@ def named_encoder(name: str) -> Encoder | None:
     widths = [int(part) for part in found[5].split("_") if part]
     if not all((*numbers, *filters, *widths)):
         return None
-    return Encoder(tuple(numbers), filters, widths, linear=bool(found[6]))
+    return Encoder(tuple(numbers), filters, widths, mean=bool(found[6]))
+
+
+def takes(name: str) -> Shape | None:
+    """The shape of an image that an encoder of that name takes; None if it is no encoder's name."""
+    found = NAME.fullmatch(name)
+    return tuple(int(number) for number in found.group(1, 2, 3)) if found else None
 
 
 @torch.inference_mode()

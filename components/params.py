@@ -25,7 +25,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 FILE = Path("params.yaml")
-MODELS, DATASETS, BASELINES = "components.models", "components.datasets", "components.baselines"
+MODELS, DATASETS = "components.models", "components.datasets"
+BASELINES, STUDIES = "components.baselines", "components.studies"
 S = TypeVar("S", bound="Section")
 
 
@@ -83,9 +84,9 @@ class Params:
 
 
 def section_types() -> dict[str, type[Section]]:
-    """Section name → its type: each module of models/, datasets/ or baselines/ that declares a `Config`."""
+    """Section name → its type: each module of these packages that declares a `Config`."""
     found: dict[str, type[Section]] = {}
-    for package_name in (MODELS, DATASETS, BASELINES):
+    for package_name in (MODELS, DATASETS, BASELINES, STUDIES):
         package = importlib.import_module(package_name)
         for info in pkgutil.iter_modules(package.__path__):
             config = getattr(importlib.import_module(f"{package_name}.{info.name}"), "Config", None)
@@ -95,7 +96,7 @@ def section_types() -> dict[str, type[Section]]:
 
 
 def declared_in(package: str) -> list[str]:
-    """The names of the sections that MODELS, DATASETS or BASELINES declares."""
+    """The names of the sections that MODELS, DATASETS, BASELINES or STUDIES declares."""
     return [name for name, kind in section_types().items() if kind.__module__ == f"{package}.{name}"]
 
 
@@ -124,20 +125,26 @@ def load(file: Path = FILE) -> Params:
             faults.append(f"{name}: missing section; it needs {', '.join(section_type.model_fields)}")
         elif section := _section(section_type, values[name], prefix=f"{name}.", faults=faults):
             sections[name] = section
-    faults += _unknown_data(sections)
+    faults += _unknown_names(sections)
     if faults or general is None:
         raise ParamsError(file, faults)
     return Params(general, {name: sections[name] for name in values if name in sections})
 
 
-def _unknown_data(sections: Mapping[str, Section]) -> list[str]:
-    """A model's `data` must name a section of a data set."""
-    sets = declared_in(DATASETS)
-    return [
-        f"{name}.data: {data!r} is no data set{_nearest(data, sets, prefix='')}"
-        for name, section in sections.items()
-        if (data := getattr(section, "data", None)) is not None and data not in sets
-    ]
+def _unknown_names(sections: Mapping[str, Section]) -> list[str]:
+    """A section's `data` and `others` must name data sets, and its `model` a model."""
+    faults = []
+    for key, package, kind in (
+        ("data", DATASETS, "data set"),
+        ("others", DATASETS, "data set"),
+        ("model", MODELS, "model"),
+    ):
+        known = declared_in(package)
+        for name, section in sections.items():
+            given = getattr(section, key, None)
+            if given is not None and given not in known:
+                faults.append(f"{name}.{key}: {given!r} is no {kind}{_nearest(given, known, prefix='')}")
+    return faults
 
 
 def _read(file: Path) -> dict[str, Any]:

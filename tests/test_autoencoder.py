@@ -72,10 +72,10 @@ def test_transposed_convolutions_keep_the_variance_too() -> None:
     assert decoder(torch.randn(500, 64)).std().item() == pytest.approx(1, abs=0.3)
 
 
-@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("mean", [False, True])
 @pytest.mark.parametrize("filters", [[], [4, 8]])
-def test_an_encoders_name_makes_it_again(filters: list[int], linear: bool) -> None:
-    encoder = Encoder((3, 20, 30), filters, [50, 7], linear)
+def test_an_encoders_name_makes_it_again(filters: list[int], mean: bool) -> None:
+    encoder = Encoder((3, 20, 30), filters, [50, 7], mean)
     again = named_encoder(encoder.name)
     assert again is not None
     again.load_state_dict(encoder.state_dict())

@@ -25,7 +25,7 @@ from tests.conftest import CPU, REPO
 
 TYPES = section_types()
 MODELS, SETS = params.declared_in(params.MODELS), params.declared_in(params.DATASETS)
-BASELINES = params.declared_in(params.BASELINES)
+BASELINES, STUDIES = params.declared_in(params.BASELINES), params.declared_in(params.STUDIES)
 
 
 def stages() -> dict[str, Any]:
@@ -71,7 +71,14 @@ def test_a_baseline_is_a_file_a_section_and_its_line_in_dvc_yaml(name: str, comm
     assert name in stages()["baseline"]["foreach"]
 
 
-@pytest.mark.parametrize("name", [*MODELS, *SETS, *BASELINES])
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_is_a_file_a_section_and_its_line_in_dvc_yaml(name: str, committed: params.Params) -> None:
+    assert callable(params.declaration(params.STUDIES, name, "evaluate", kind="study"))
+    assert name in committed.sections
+    assert name in stages()["study"]["foreach"]
+
+
+@pytest.mark.parametrize("name", [*MODELS, *SETS, *BASELINES, *STUDIES])
 def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
     for key, field in TYPES[name].model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, params.Section)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,7 +90,7 @@ def test_the_best_median_filter_is_the_one_that_is_compared(tmp_path: Path) -> N
     clean = torch.zeros(2, 1, 28, 28)
     clean[:, :, 8:20, 8:20] = 1
     given = noisy(clean, "salt_and_pepper", 0.2, random())
-    found = denoising_results.evaluate(clean, given, 20 * (clean - 0.5), 20 * (clean - 0.5), tmp_path)
+    found = denoising_results.evaluate(clean, given, 20 * (clean - 0.5), 20 * (clean - 0.5), np.arange(2), tmp_path)
     assert found["psnr_median"] == pytest.approx(max(psnr(median_filter(given, side), clean) for side in (3, 5)))
     assert found["psnr"] > 60
     assert (tmp_path / "denoised.png").stat().st_size

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from components import params
-from components.data import sources
+from components.data import idx, sources
 from components.data.dataset import Examples
 from components.data.download import download
 from components.data.sources import FetchError, Made, OwnTree, Tree, Web, Wheel, own_tree
@@ -192,7 +192,7 @@ def test_a_failed_download_keeps_what_was_there(committed: params.Params, tmp_pa
 
 
 def test_a_folder_without_the_files_says_which_is_missing(committed: params.Params, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=mnist.FILES[0]):
+    with pytest.raises(UserError, match=idx.FILES[0]):
         download("mnist", with_source(committed, "mnist", str(tmp_path)), tmp_path / "raw" / "mnist")
 
 
@@ -207,7 +207,7 @@ def test_the_mirrors_mnist_is_whole(committed: params.Params, tmp_path: Path) ->
 
 def test_a_damaged_raw_file_is_one_message(committed: params.Params, tmp_path: Path) -> None:
     download("mnist", with_source(committed, "mnist", "made"), tmp_path / "mnist")
-    (tmp_path / "mnist" / mnist.FILES[0]).write_bytes(b"no gzip")
+    (tmp_path / "mnist" / idx.FILES[0]).write_bytes(b"no gzip")
     with pytest.raises(UserError, match="not a packed IDX file"):
         read_mnist(committed, tmp_path / "mnist")
 

@@ -13,13 +13,15 @@ import pytest
 
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
-WHOLE_PIPELINE_SECONDS = 1500  # 40 stages, of which 10 start Ray; most often a third of this
+WHOLE_PIPELINE_SECONDS = 1500  # 45 stages, of which 10 start Ray; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
+STUDIES = ("reuse", "manifold", "anomaly")
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
 CNN = "evaluate@cnn"
 OTHERS = (
-    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("flowers", "reviews", "voc")),
+    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("fashion", "flowers", "reviews", "voc")),
+    *(f"study@{study}" for study in STUDIES),
     *("text@reviews", "baseline@tfidf", "vectors@lstm"),
     *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in (*TEXTS, *AUTOENCODERS)),
     *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
@@ -32,6 +34,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str
     project = with_small_pictures(tmp_path_factory.mktemp("ran"))
     project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
+    project.change(reuse__steps=20, reuse__seeds=1, manifold__epochs=1)
     done = project.run("flows.pipeline", seconds=WHOLE_PIPELINE_SECONDS)
     assert done.returncode == 0, done.stdout
     yield project, done.stdout
@@ -74,7 +77,7 @@ def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
     project, _ = ran
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
     found = {Path(file).stem: own["data"] for file, own in metrics[""]["data"].items()}
-    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS, "reviews", "tfidf"}
+    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS, *STUDIES, "reviews", "tfidf"}
     assert 0 <= found["cnn"]["accuracy"] <= 1
     assert 0 <= found["ssd"]["map_50"] <= 1
     done = project.run("dvc", "plots", "show", "--out", "shown")

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from components import denoising_results, reconstruction
 from components.data.loaders import DataSpec, Split
 from components.encoders import in_parts
+from components.image_rows import one_of_each
 from components.models import autoencoder
 from components.noise import Kind, noisy
 from components.task import Batch, Task
+
+PICTURED = 10
 
 
 class Config(autoencoder.Config):
@@ -63,7 +66,8 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     random = torch.Generator().manual_seed(model.config.seed)
     given = noisy(clean, model.config.noise, model.config.strength, random)
     found = in_parts(model, given, next(model.parameters()).device)
-    return denoising_results.evaluate(clean, given, found, logits, folder)
+    shown = one_of_each(split.arrays["targets"][rows], PICTURED)
+    return denoising_results.evaluate(clean, given, found, logits, shown, folder)
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:

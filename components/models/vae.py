@@ -62,12 +62,12 @@ class VAE(nn.Module):
         super().__init__()
         self.config, self.shape = config, shape
         widths = (*config.widths, config.bottleneck)
-        self.encoder = Encoder(shape, config.filters, widths, linear=True)  # its code is the distribution's mean
+        self.encoder = Encoder(shape, config.filters, widths, mean=True)
         last = self.encoder[-1]
         assert isinstance(last, nn.Linear)
         self.log_variance = nn.Linear(last.in_features, config.bottleneck)
         self.log_variance.apply(lecun)
-        self.decoder = Decoder(shape, config.filters, widths)
+        self.decoder = Decoder(shape, config.filters, widths, mean=True)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor) -> Tensor:

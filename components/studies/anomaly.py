@@ -1,0 +1,94 @@
+"""What an autoencoder cannot bring back it has never seen: its reconstruction error tells other images apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from components.canvas import BLUE, ORANGE, PALE, WIDTH
+from components.data.loaders import Split
+from components.encoders import in_parts
+from components.image_rows import draw_rows
+from components.models import autoencoder, vae
+from components.params import Section, UserError
+from components.reconstruction import errors, image_batch
+from components.tables import write_tables
+
+if TYPE_CHECKING:
+    from components.artifact import Artifact
+
+PICTURED = 10
+
+
+class Config(Section):
+    data: str = Field(description="the name of a section of a data set of images, such as the model was trained on")
+    model: str = Field(description="the name of an autoencoder's section")
+    others: str = Field(description="the name of a section of a data set of other images")
+
+
+def scores(model: nn.Module, images: Tensor) -> Tensor:
+    """(images,): the reconstruction error in nats per pixel; of a VAE the negative evidence lower bound in nats."""
+    found = in_parts(model, images, next(model.parameters()).device)
+    if isinstance(model, vae.VAE):
+        reconstruction, kl = vae.terms(found, images)
+        return reconstruction + kl
+    return errors(found, images)
+
+
+def evaluate(config: Config, trained: Artifact, splits: Callable[[str], Split], folder: Path) -> dict[str, float]:
+    """The area under the ROC curve on the test parts of both; anomaly.png, and the images that are hardest to tell.
+
+    Raises UserError when the model is no autoencoder, or takes other images.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if not isinstance(trained.model, autoencoder.Autoencoder | vae.VAE):
+        raise UserError(f"anomaly.model: {config.model} is no autoencoder")
+    images = []
+    for key, name in (("data", config.data), ("others", config.others)):
+        split = splits(name)
+        if split.spec.input_shape != trained.spec.input_shape:
+            raise UserError(
+                f"anomaly.{key}: {name} has inputs of shape {split.spec.input_shape}, and {config.model} takes "
+                f"{trained.spec.input_shape}"
+            )
+        images.append(image_batch(split, split.rows["test"]).inputs)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    own, other = (scores(trained.model.to(device), each) for each in images)
+    truth = np.repeat([0, 1], [len(own), len(other)])
+    area = float(roc_auc_score(truth, torch.cat([own, other]).numpy()))
+    _draw(config, own.numpy(), other.numpy(), folder / "anomaly.png")
+    odd, like = own.argsort(descending=True, stable=True)[:PICTURED], other.argsort(stable=True)[:PICTURED]
+    rows = [(f"{config.data}: the largest errors", images[0][odd]), (f"{config.others}: the smallest", images[1][like])]
+    draw_rows(folder / "hardest.png", rows)
+    write_tables(folder, [], f"What {config.model} has never seen: {config.others} among {config.data}")
+    return {"roc_auc": area, "examples": len(truth)}
+
+
+def _draw(config: Config, own: np.ndarray, other: np.ndarray, file: Path) -> None:
+    """The errors of both as histograms, and the ROC curve."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import roc_curve
+
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    edges = np.linspace(0, max(own.max(), other.max()), 41)
+    for values, name, colour in ((own, config.data, BLUE), (other, config.others, ORANGE)):
+        left.hist(values, edges, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.7, label=name)
+    left.set(xlabel="reconstruction error", ylabel="share of the images")
+    left.legend(frameon=False)
+    false, true, _ = roc_curve(np.repeat([0, 1], [len(own), len(other)]), np.concatenate([own, other]))
+    right.plot([0, 1], [0, 1], color=PALE)
+    right.plot(false, true, color=BLUE)
+    right.set(
+        xlabel=f"share of {config.data} taken for others", ylabel=f"share of {config.others} found", aspect="equal"
+    )
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=150, metadata={"Software": None})

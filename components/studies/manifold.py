@@ -1,0 +1,58 @@
+"""A VAE whose codes have two numbers, so that all that it can make fits on one page.
+
+The same network as the model's but for the code's width, trained anew on some of the training part (figure 4 of
+Kingma and Welling 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+
+from components.data.loaders import Split
+from components.encoders import in_parts
+from components.image_rows import draw_codes
+from components.loop import fit, validate
+from components.models import vae
+from components.params import Section, UserError
+from components.reconstruction import image_batch
+from components.tables import write_tables
+from components.vae_results import decoder_of, draw_manifold
+
+if TYPE_CHECKING:
+    from components.artifact import Artifact
+
+
+class Config(Section):
+    data: str = Field(description="the name of a section of a data set of images")
+    model: str = Field(description="the name of a VAE's section")
+    examples: int = Field(ge=1, description="an integer >= 1: the most images of the training part to learn from")
+    epochs: int = Field(ge=1, description="an integer >= 1")
+    side: int = Field(ge=2, description="an integer >= 2: images along each side of the picture")
+
+
+def evaluate(config: Config, trained: Artifact, splits: Callable[[str], Split], folder: Path) -> dict[str, float]:
+    """The evidence lower bound on the test part; manifold.png and codes.png. Raises UserError when it is no VAE."""
+    split = splits(config.data)
+    if not isinstance(trained.config, vae.Config):
+        raise UserError(f"manifold.model: {config.model} is no VAE")
+    section = trained.config.model_copy(update={"bottleneck": 2, "epochs": config.epochs})
+    drawn = torch.randperm(len(split.rows["train"]), generator=torch.Generator().manual_seed(section.seed))
+    rows = split.rows["train"][drawn[: config.examples].numpy()]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training = fit(vae.TASK, section, replace(split, rows={**split.rows, "train": rows}), device, lambda *_: None)
+    model = training.model.eval()
+    assert isinstance(model, vae.VAE)
+    draw_manifold(decoder_of(model.decoder, device), config.side, folder / "manifold.png")
+    test = split.rows["test"]
+    codes = in_parts(model.encoder, image_batch(split, test).inputs, device)
+    note = "Each point is an image of the test part by the two numbers of its code.\nNo training saw the classes."
+    draw_codes(folder / "codes.png", codes, split.arrays["targets"][test], split.classes, note)
+    write_tables(folder, [], f"All codes of a VAE on one page, on {config.data}")
+    found = validate(training, "test")
+    return {**{key: found[key] for key in ("elbo", "reconstruction", "kl")}, "examples": len(test)}
