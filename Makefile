@@ -22,6 +22,7 @@ format: $(INSTALLED)
 	@$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)
+	@$(BIN)/python -m bench.autoencoders
 	@$(BIN)/python -m bench.mnist
 	@$(BIN)/python -m bench.text
 	@$(BIN)/python -m bench.transfer

@@ -106,17 +106,22 @@ def frozen_autocast(precision: str, device: torch.device) -> AbstractContextMana
     return nullcontext()
 
 
-def frozen_backbone(config: PretrainedConfig, where: str, data: DataSpec) -> Backbone:
-    """The untrained backbone with its layers frozen as the section `where` says. Raises UserError."""
-    check_colours(config, where, data)
+def frozen_backbone(config: PretrainedConfig, where: str, data: DataSpec, maps: bool = False) -> Backbone:
+    """The untrained backbone with its layers frozen as the section `where` says. Raises UserError.
+
+    maps: whether its outputs have to be maps, (channels, height, width).
+    """
+    check_colours(config, where, data, maps)
     backbone = load_backbone(config.base_network, f"{where}.backbone")
     freeze(backbone, config, where)
     return backbone
 
 
-def check_colours(config: PretrainedConfig, where: str, data: DataSpec) -> None:
+def check_colours(config: PretrainedConfig, where: str, data: DataSpec, maps: bool) -> None:
     """Raises UserError when the data are not colour images, or not those that an autoencoder's encoder takes."""
     if (shape := takes(config.backbone)) is not None:
+        if maps:
+            raise UserError(f"{where}.backbone: {config.backbone} gives codes, and {where} needs maps of features")
         if data.input_shape != shape:
             raise UserError(
                 f"{where}.backbone: {config.backbone} takes images of shape {shape}, and {where}.data: {config.data} "

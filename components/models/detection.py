@@ -43,7 +43,7 @@ class Detector(Pretrained):
     """Images (batch, 3, height, width) → (batch, classes + 4): logits, then top, left, bottom, right as fractions."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
-        backbone = frozen_backbone(config, "detection", data)
+        backbone = frozen_backbone(config, "detection", data, maps=True)
         shape = backbone.output_shape(data.input_shape)
         super().__init__(backbone, config, data)
         average = config.pooling == "average"

@@ -44,7 +44,7 @@ class SSD(Pretrained):
     """Images (batch, 3, height, width) → (batch, boxes, 8 + classes + 1), as default_boxes.Outputs has it."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
-        check_colours(config, "ssd", data)
+        check_colours(config, "ssd", data, maps=True)
         parts = parts_of(config.backbone, config.weights == "none", "ssd.backbone")
         freeze(parts.backbone, config, "ssd")
         shapes = _map_shapes(parts)
