@@ -56,6 +56,7 @@ def test_keras_layers_are_19_of_vgg16_and_132_of_xception() -> None:
     assert len(layers_of(backbone_of("legacy_xception").net)) == 132
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_the_chain_of_steps_computes_what_timms_whole_network_does(name: str) -> None:
     backbone = backbone_of(name).eval()
@@ -80,6 +81,7 @@ def test_the_chain_of_steps_computes_what_torchvisions_features_do() -> None:
         assert torch.allclose(backbone(pictures()), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*TIMM, "mobilenet_v3_large"])
 def test_two_halves_of_the_chain_are_the_whole_wherever_it_is_cut(name: str) -> None:
     backbone = backbone_of(name).eval()

@@ -25,6 +25,7 @@ def test_made_garments_are_ten_classes_in_equal_shares(made_splits: Callable[[st
     assert np.bincount(split.arrays["targets"]).tolist() == [120] * 10
 
 
+@pytest.mark.slow
 def test_made_garments_are_the_same_every_time_and_can_be_told_apart() -> None:
     one, other = (garment_samples.garments(train=400, test=100, seed=0) for _ in range(2))
     for part in ("train", "t10k"):

@@ -44,6 +44,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
     assert not same_weights(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam"])
 def test_resuming_gives_the_weights_of_never_having_stopped(config: Config, made_split: Split, optimizer: str) -> None:
     settings = config(epochs=4, optimizer=optimizer, batch_norm=True, dropout=0.5)

@@ -135,6 +135,7 @@ def test_a_model_without_an_encoder_cannot_be_reused(
         reuse.evaluate(few, trained("cnn"), lambda _: made_split, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_vae_of_two_numbers_is_drawn_whole(
     committed: params.Params, made_split: Split, trained: Train, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_vae_of_two_numbers_is_drawn_whole(
         manifold.evaluate(config, trained("autoencoder"), lambda _: made_split, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["autoencoder", "denoising", "vae"])
 def test_garments_have_larger_errors_than_digits(
     model: str, committed: params.Params, made_splits: Callable[[str], Split], trained: Train, tmp_path: Path

@@ -142,6 +142,7 @@ def test_features_are_the_test_parts_of_nobody(
         assert np.array_equal(kept_targets, split.arrays["targets"][split.rows[part]])
 
 
+@pytest.mark.slow
 def test_a_training_leaves_the_frozen_layers_as_they_were(
     section: Sectioned, made_splits: Callable[[str], Split]
 ) -> None:
