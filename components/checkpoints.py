@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def load_state(file: Path) -> State:
     """A training's state. Raises an exception of torch's or pickle's if the file is not whole."""
     state: State = torch.load(file, map_location="cpu", weights_only=True)
     return state
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Write a folder's one state, whole. Until then its name is this process's own: a killed one may still write."""
+    part = folder / f".{STATE_FILE}.{os.getpid()}"
+    torch.save(state, part)
+    part.replace(folder / STATE_FILE)
 
 
 def newest_state(run: Path) -> tuple[State, Path] | tuple[None, None]:

@@ -25,6 +25,9 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor to start; a lost worker is noticed without it
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads trained 10 times slower beside one busy process
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from here
+    "RAY_AIR_NEW_OUTPUT": "0",  # else Tune prints a box at its start, however quiet it is asked to be
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # files that nothing here reads, some written at each epoch
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's record of a sweep, which ledger.py keeps better
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
 }
 WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster
@@ -54,6 +57,30 @@ class Placement:
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
         cores = f"{self.cpus} CPU core{'s' if self.cpus > 1 else ''}"
         return f"{workers} with {'a GPU and ' if self.gpus else ''}{cores} each"
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at once, and what each holds.
+
+    workers: processes of a trial by Ray Train; 0: the trial trains in its own.
+    """
+
+    at_once: int
+    cpus: float
+    gpus: float
+    workers: int = 0
+
+    @property
+    def place(self) -> Placement | None:
+        """Where a trial's workers go; None if it has none."""
+        return Placement(self.workers, int(self.cpus), int(self.gpus)) if self.workers else None
+
+    def __str__(self) -> str:
+        trials = f"{self.at_once} trial{'s' if self.at_once > 1 else ''} at once"
+        each = f"{self.cpus:g} CPU core{'s' if self.cpus != 1 else ''}"
+        each += f" and {self.gpus:g} GPU" if self.gpus else ""
+        return f"{trials}, with {each} {f'for each of {self.workers} workers' if self.workers else 'each'}"
 
 
 def apply_settings(own_cluster: bool) -> None:
@@ -113,10 +140,14 @@ def _cannot_join(address: str, reason: str) -> UserError:
 
 def placement() -> Placement:
     """Where the workers go on the joined cluster. Raises UserError if it is too small."""
+    return place(nodes(), os.environ.get(WORKERS_VARIABLE))
+
+
+def nodes() -> list[Mapping[str, float]]:
+    """The resources of each node of the joined cluster."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return place(nodes, os.environ.get(WORKERS_VARIABLE))
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def place(nodes: Sequence[Mapping[str, float]], asked: str | None) -> Placement:
@@ -142,6 +173,31 @@ def place(nodes: Sequence[Mapping[str, float]], asked: str | None) -> Placement:
         if sum(c // size for c in with_cpus) >= max(1, workers):
             return Placement(max(1, workers), cpus=size, gpus=0)
     raise _too_small(max(1, workers), "one CPU core", f"{sum(cpus)} cores", nodes)
+
+
+def slots(nodes: Sequence[Mapping[str, float]], cpus: int | None, gpus: float | None, workers: int) -> Slots:
+    """How many trials of a sweep run at once on nodes with these resources.
+
+    cpus, gpus: of a trial, or of each of its workers; None: a GPU where there are any, with the cores that fall to it;
+                else one core. A GPU can be shared: 0.25 puts four trials on each.
+    workers:    of a trial by Ray Train; 0: it trains in one process.
+    Raises UserError when not even one trial fits.
+    """
+    there = sum(node.get("GPU", 0) for node in nodes)
+    gpus = (1.0 if there else 0.0) if gpus is None else gpus
+    if cpus is None:
+        shares = [node.get("CPU", 0) * gpus / node["GPU"] for node in nodes if node.get("GPU")] if gpus else []
+        cpus = max(1, int(min(shares, default=1)))
+    each = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
+    fitting = sum(min(int(node.get(name, 0) / share + 1e-9) for name, share in each.items()) for node in nodes)
+    at_once = fitting // max(1, workers)
+    if not at_once:
+        cores = sum(int(node.get("CPU", 0)) for node in nodes)
+        raise UserError(
+            f"a trial takes {max(1, workers)} x {cpus} CPU cores and {gpus:g} GPU, but the Ray cluster has nodes with "
+            f"{cores} cores and {there:g} GPUs in all; lower --cpus, --gpus or --workers, or add nodes"
+        )
+    return Slots(at_once, cpus, gpus, workers)
 
 
 def _count(asked: str | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from tempfile import gettempdir
@@ -41,7 +41,7 @@ def fit_on_ray(
     import ray  # after cluster.connect, whose settings it reads when imported
     from ray.train.v2.api.exceptions import TrainingFailedError
 
-    from components.worker import Job
+    from components.worker import Job, ProgressFile
 
     try:
         place = cluster.placement()
@@ -58,7 +58,7 @@ def fit_on_ray(
         )
         print(f"{task.name}: training on {place}", flush=True)
         with ProgressPrinter(task.name, progress, config.epochs):
-            result = _interruptible(_trainer(job, place, attempt, progress).fit)
+            result = off_main_thread(trainer(job, place, attempt, [ProgressFile(progress)]).fit)
     except TrainingFailedError as error:
         logs = Path(gettempdir(), "ray", ray.get_runtime_context().get_session_name(), "logs")
         raise TrainingError(f"{task.name}: the training failed: {str(error).strip()}\nRay's logs: {logs}") from None
@@ -70,7 +70,7 @@ def fit_on_ray(
     return checkpoints.load_state(Path(result.checkpoint.path) / checkpoints.STATE_FILE)
 
 
-def _interruptible(fit: Callable[[], Any]) -> Any:
+def off_main_thread(fit: Callable[[], Any]) -> Any:
     """Call `fit` off the main thread, where Ray would take Ctrl-C over and spend many seconds on it."""
     done: Future[Any] = Future()
 
@@ -84,12 +84,12 @@ def _interruptible(fit: Callable[[], Any]) -> Any:
     return done.result()
 
 
-def _trainer(job: Any, place: Placement, attempt: Path, progress: Path) -> Any:
-    """gloo on CPUs, NCCL on GPUs: Ray's own choice."""
+def trainer(job: Any, place: Placement, attempt: Path, callbacks: Sequence[Any]) -> Any:
+    """Ray's trainer of a Job whose storage is the folder `attempt`. gloo on CPUs, NCCL on GPUs: Ray's own choice."""
     from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from components.worker import ProgressFile, train_worker
+    from components.worker import train_worker
 
     return TorchTrainer(
         train_worker,
@@ -104,7 +104,7 @@ def _trainer(job: Any, place: Placement, attempt: Path, progress: Path) -> Any:
             failure_config=FailureConfig(max_failures=WORKER_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             worker_runtime_env={"env_vars": cluster.worker_environment()},
-            callbacks=[ProgressFile(progress)],
+            callbacks=list(callbacks),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )

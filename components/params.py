@@ -19,21 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from components.search_space import FORMS, Grow, Range, Search
+from components.search_space import faults as space_faults
+from components.section import Section as Section
+from components.section import UserError as UserError
 
 FILE = Path("params.yaml")
 MODELS, DATASETS = "components.models", "components.datasets"
 BASELINES, STUDIES = "components.baselines", "components.studies"
 S = TypeVar("S", bound="Section")
-
-
-class Section(BaseModel):
-    """One section of params.yaml. It has no defaults: a value is written once, in params.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Paths(Section):
@@ -47,6 +46,7 @@ class Paths(Section):
     models: str = Field(description="a folder: trained models")
     metrics: str = Field(description="a folder: test metrics")
     plots: str = Field(description="a folder: plot data and pictures")
+    sweeps: str = Field(description="a folder: what sweeps found")
     report: str = Field(description="a folder: the HTML report")
     runs: str = Field(description="a folder git ignores: checkpoints, Ray storage, logs")
 
@@ -56,10 +56,9 @@ class General(Section):
 
     paths: Paths
     source: Literal["sample", "full"] = Field(description="sample | full, for every data set")
-
-
-class UserError(ValueError):
-    """A fault that the user can mend; its text is the whole message."""
+    search: Search
+    sweep: dict[str, dict[str, Range]] = Field(description=FORMS)
+    grow: Grow
 
 
 class ParamsError(UserError):
@@ -126,6 +125,8 @@ def load(file: Path = FILE) -> Params:
         elif section := _section(section_type, values[name], prefix=f"{name}.", faults=faults):
             sections[name] = section
     faults += _unknown_names(sections)
+    if general:
+        faults += space_faults(general.sweep, general.grow, sections, declared_in(MODELS), _nearest)
     if faults or general is None:
         raise ParamsError(file, faults)
     return Params(general, {name: sections[name] for name in values if name in sections})

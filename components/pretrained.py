@@ -20,7 +20,7 @@ from components.backbones import Backbone, load_backbone
 from components.data.loaders import DataSpec
 from components.encoders import takes
 from components.params import UserError
-from components.task import TrainingConfig
+from components.task import READ_BEFORE, TrainingConfig
 
 
 class PretrainedConfig(TrainingConfig):
@@ -51,6 +51,21 @@ class PretrainedConfig(TrainingConfig):
     @property
     def starts_from_weights(self) -> bool:
         return True
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        before = (
+            "backbone",
+            "weights",
+            "freeze",
+            "frozen_precision",
+            "store_features",
+            "flip",
+            "crop",
+            "colour",
+            "seed",
+        )
+        return {**super().unsearchable(), **dict.fromkeys(before, READ_BEFORE)}
 
     @property
     def augments(self) -> bool:

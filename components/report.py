@@ -23,6 +23,7 @@ from components.files import whole_folder
 from components.many_objects import AVERAGE_PRECISION
 from components.params import UserError
 from components.studies import reuse
+from components.sweep_results import CHAPTER
 from components.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -53,15 +54,8 @@ LABELS = {  # of measures whose names in JSON and CSV do not read well
     "labels": "fewest labels",
     **{kind: f"accuracy of {name}" for kind, name in tfidf.NAMES.items()},
 }
-NOT_TESTED = (
-    "windows",
-    "texts",
-    "words_before",
-    "words_after",
-    "removed",
-    "vocabulary",
-    "labels",
-)  # measured on other data
+# measured on other data
+NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary", "labels")
 FORMATS = {  # of measures that are no shares
     "loss": "{:.4f}",
     **dict.fromkeys(("elbo", "kl", "reconstruction"), "{:.2f} nats"),
@@ -85,6 +79,11 @@ TITLES = {  # of pictures, in the order in which they are shown
     "reuse": "What the encoder is worth when labels are few",
     "anomaly": "Reconstruction errors, and how well they tell the two apart",
     "hardest": "The hardest to tell",
+    "growth": "Losses by width",
+    "best_so_far": "The search, trial by trial",
+    "importance": "What mattered",
+    "values": "What each trial reached, by each of its values",
+    "parallel": "The trials that trained to their end, across all values",
 }
 
 
@@ -148,6 +147,19 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         pictures=_pictures(plots),
         config=described["config"],
     )
+
+
+def sweep_chapters(sweeps: Path) -> list[Chapter]:
+    """What each sweep left: a folder that sweep_results.py wrote."""
+    found = []
+    for file in sorted(sweeps.glob(f"*/{CHAPTER}")):
+        folder = file.parent
+        said = json.loads(file.read_text(encoding="utf-8"))
+        heading, tables = read_tables(folder)
+        headline = [(label, value) for label, value in said["headline"]]
+        name = f"sweep_{folder.name}"
+        found.append(Chapter(name, heading, headline, said["finding"], [], tables, _pictures(folder), {}))
+    return found
 
 
 def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
@@ -237,10 +249,12 @@ def _data_address(picture: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
-def write_report(metrics: Path, plots: Path, timings: Path, target: Path, order: Sequence[str] = ()) -> Path:
-    """Write `target`/index.html from the folders of metrics, plots and timings; return the page's path.
+def write_report(
+    metrics: Path, plots: Path, timings: Path, target: Path, order: Sequence[str] = (), sweeps: Path | None = None
+) -> Path:
+    """Write `target`/index.html from the folders of metrics, plots, timings and sweeps; return the page's path.
 
-    order: the models' names, those that come first; any others follow.
+    order: the models' names, those that come first; any others follow, then the sweeps.
     """
     known = list(order)
     files = sorted(
@@ -250,11 +264,13 @@ def write_report(metrics: Path, plots: Path, timings: Path, target: Path, order:
         raise UserError(f"{metrics}: no metrics here; `dvc repro` makes them")
     found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
     chapters = [chapter(name, own, plots / name) for name, own in found.items()]
+    compared = classifiers(found, chapters)
+    chapters += sweep_chapters(sweeps) if sweeps else []
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template(TEMPLATE.name).render(
-        chapters=chapters, ways=ways(found, timings), classifiers=classifiers(found, chapters)
+        chapters=chapters, ways=ways(found, timings), classifiers=compared
     )
     with whole_folder(target) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
@@ -267,7 +283,12 @@ def main() -> None:
     paths = settings.paths
     timings = Path(paths.runs) / TIMINGS
     page = write_report(
-        Path(paths.metrics), Path(paths.plots), timings, Path(paths.report), order=list(settings.sections)
+        Path(paths.metrics),
+        Path(paths.plots),
+        timings,
+        Path(paths.report),
+        order=list(settings.sections),
+        sweeps=Path(paths.sweeps),
     )
     print(f"report: {page}", flush=True)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 
 def reached_modules(modules: set[ModuleType]) -> set[ModuleType]:
@@ -19,3 +22,11 @@ def reached_modules(modules: set[ModuleType]) -> set[ModuleType]:
         own = {name for name in names if isinstance(name, str) and name.startswith("components.")}
         waiting |= {sys.modules[name] for name in own if name in sys.modules} - found
     return found
+
+
+def source_of(module: ModuleType, function: Callable[..., Any]) -> list[str]:
+    """The text of every module that this one and the function's depend on, in the order of their names."""
+    own = inspect.getmodule(function)
+    assert own is not None
+    modules = sorted(reached_modules({module, own}), key=lambda each: each.__name__)
+    return [inspect.getsource(each) for each in modules]

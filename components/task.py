@@ -15,6 +15,9 @@ from torch import nn
 from components.data.loaders import DataSpec, Split
 from components.params import MODELS, Section, declaration
 
+READ_BEFORE = "a stage before the training reads it; change it in the model's own section"
+NOT_COMPARABLE = "trials that differ in it could not be compared"
+
 
 class TrainingConfig(Section):
     """What every family's section says about its training; loop.py reads these."""
@@ -41,6 +44,11 @@ class TrainingConfig(Section):
     def starts_from_weights(self) -> bool:
         """Whether the training begins with weights that an earlier stage left."""
         return False
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        """The keys that no sweep can vary, each with the reason."""
+        return {"data": NOT_COMPARABLE}
 
 
 class Batch(NamedTuple):
@@ -88,6 +96,19 @@ def forward(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What trainings of a family are compared by: a measure of the validation part, and whether more is better."""
+
+    measure: str
+    more: bool
+
+    @property
+    def sign(self) -> int:
+        """Times the measure: what is better the larger it is."""
+        return 1 if self.more else -1
+
+
+@dataclass(frozen=True)
 class Task:
     """A family of models. Every callable is a plain function in the family's own file.
 
@@ -107,6 +128,7 @@ class Task:
     order:    (split, rows, batch size over all workers, generator) → the rows in the order in which they are cut into
               batches; the generator, which alone may bring chance in, is None outside training.
     describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
+    goal:     what a sweep looks for.
     """
 
     name: str
@@ -123,6 +145,7 @@ class Task:
     derive: Callable[[Any, Split, Path], Split] | None = None
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
+    goal: Goal = Goal("loss", more=False)
 
 
 def load_task(name: str) -> Task:

@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import inspect
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from components import artifact, checkpoints, loop, params
 from components.data import loaders
 from components.distributed import TrainingError, fit_on_ray
 from components.features import training_split
+from components.lock import only_one
 from components.loop import is_finished
 from components.pretrained import digest_of
 from components.process import end_with_parent
-from components.source_code import reached_modules
+from components.source_code import source_of
 from components.task import Task, TrainingConfig, load_task
 from components.weights import check_fits, load_weights
 
@@ -39,10 +37,7 @@ def run_key(task: Task, config: TrainingConfig, split: loaders.Split, weights: M
 
     The number of workers is no part of it: a training may go on on a larger cluster.
     """
-    own = inspect.getmodule(task.build)
-    assert own is not None
-    modules = sorted(reached_modules({loop, own}), key=lambda module: module.__name__)
-    code = [inspect.getsource(module) for module in modules]
+    code = source_of(loop, task.build)
     parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -61,7 +56,7 @@ def train(
     published = load_weights(weights) if weights else {}
     run = runs.resolve() / run_key(task, config, split, published)
     run.mkdir(parents=True, exist_ok=True)
-    with _only_one(run.with_suffix(".lock"), task.name):
+    with only_one(run.with_suffix(".lock"), task.name):
         state, file = checkpoints.newest_state(run)
         if state is None or not is_finished(config, state["history"], state["best"]):
             if state is not None:
@@ -75,21 +70,6 @@ def train(
             print(f"{task.name}: already trained; the model is taken from {file}", flush=True)
         artifact.save(target, task, config, split.spec, state, published)
     checkpoints.forget_finished(runs, but=run)
-
-
-@contextmanager
-def _only_one(file: Path, name: str) -> Iterator[None]:
-    """Hold the run's lock. One whose process died is free; a living one is waited for."""
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{name}: another process trains exactly this; waiting for it", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def _table(rows: Rows) -> str:
     return "\n".join(f"{row['stage']:<{width}}  {row['outcome']:<9}  {row['seconds']:6.1f} s" for row in rows)
 
 
-def _checked_params() -> dict[str, Any]:
+def checked_params() -> dict[str, Any]:
     """The values of params.yaml; a wrong one is refused in components' own words before Prefect starts."""
     command = [sys.executable, "-m", "components.params"]
     done = subprocess.run(command, cwd=REPO, text=True, capture_output=True, check=False)
@@ -110,12 +110,17 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Task run failed with state")
 
 
+def quiet() -> None:
+    """Leave out what Prefect says twice."""
+    logging.getLogger("prefect.task_runs").addFilter(_is_news)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline.")
     parser.add_argument("targets", nargs="*", help="stages or groups, such as train@cnn or train; default: all")
     targets = parser.parse_args().targets
-    params = _checked_params()
-    logging.getLogger("prefect.task_runs").addFilter(_is_news)
+    params = checked_params()
+    quiet()
     try:
         with prefect_server(REPO):
             state: State[Any] = pipeline(targets or None, return_state=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -27,15 +27,24 @@ class StageError(RuntimeError):
 
 
 def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
-    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails.
+    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails."""
+    # --wait-for-lock: else DVC gives up after 3 s if another stage is being saved, and a training is lost.
+    said = run_command([*DVC, "--wait-for-lock", "repro", "--single-item", stage], repo, environment, log)
+    if any(SKIPPED in line for line in said):
+        return "unchanged"
+    return "cached" if any(RESTORED in line for line in said) else "ran"
+
+
+def run_command(
+    command: Sequence[str], repo: Path, environment: Mapping[str, str], log: Callable[[str], None]
+) -> list[str]:
+    """Run a command, hand its lines on, and return them. Raises StageError if it fails.
 
     Its processes stay in this one's group, so that a signal to the group reaches them all, and they are
     stopped when this call ends for any reason.
     """
-    # --wait-for-lock: else DVC gives up after 3 s if another stage is being saved, and a training is lost.
-    command = [sys.executable, "-m", "flows.child", *DVC, "--wait-for-lock", "repro", "--single-item", stage]
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "flows.child", *command],
         cwd=repo,
         env=_environment(environment),
         text=True,
@@ -45,24 +54,20 @@ def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Calla
     )
     _running.add(process.pid)
     assert process.stdout is not None
-    outcome: Outcome = "ran"
     said: list[str] = []
     try:
         for line in map(str.rstrip, process.stdout):
-            if SKIPPED in line:
-                outcome = "unchanged"
-            elif RESTORED in line:
-                outcome = "cached"
+            said.append(line)
             if line and not _is_dvc_chatter(line):
                 log(line)
-                said.append(line)
         code = process.wait()
     finally:
         stop_tree(process.pid)
         _running.discard(process.pid)
     if code:
-        raise StageError(_reason(said) or f"dvc ended with {code}")
-    return outcome
+        told = [line for line in said if line and not _is_dvc_chatter(line)]
+        raise StageError(_reason(told) or f"{command[0]} ended with {code}")
+    return said
 
 
 def stop_all() -> None:

@@ -49,6 +49,44 @@ WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
         ["reviews.steps.lemmas: 'xx'", "simplemma knows"],
     ),
     "a step that is not there": (replaced("    html: true", "    htm: true"), ["did you mean reviews.steps.html?"]),
+    "a sweep of no model": (replaced("  ssd:\n    learning", "  sdd:\n    learning"), ["did you mean sweep.ssd?"]),
+    "a range of no key": (
+        replaced("dropout: {uniform: [0.2, 0.5]}", "droput: {uniform: [0.2, 0.5]}"),
+        ["sweep.cnn.droput: the model has no such key", "did you mean dropout?"],
+    ),
+    "a range beyond its key's": (
+        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {uniform: [0.2, 1.5]}"),
+        ["sweep.cnn.dropout: 1.5 is not allowed", "a number in [0, 1)"],
+    ),
+    "a range upside down": (
+        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {uniform: [0.5, 0.2]}"),
+        ["sweep.cnn.dropout", "the low end, 0.5, must be less than the high end, 0.2"],
+    ),
+    "a range of no kind": (
+        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {normal: [0.2, 0.5]}"),
+        ["sweep.cnn.dropout", "uniform, log_uniform, integers or log_integers: [low, high], or choice: [values]"],
+    ),
+    "fractions for a whole number": (
+        replaced("bottleneck: {log_integers: [10, 60]}", "bottleneck: {uniform: [10.5, 60.5]}"),
+        ["sweep.autoencoder.bottleneck: 10.5 is not allowed"],
+    ),
+    "a logarithm of nothing": (
+        replaced("learning_rate: {log_uniform: [0.0003, 0.03]}", "learning_rate: {log_uniform: [0, 0.03]}"),
+        ["a logarithmic range starts above 0"],
+    ),
+    "momentum that nothing uses": (
+        replaced("    optimizer: {choice: [adam, sgd]}\n", ""),
+        ["sweep.cnn.momentum: it would change nothing", "cnn.optimizer is adam"],
+    ),
+    "a key that an earlier stage reads": (
+        replaced("  transfer:\n    dropout: {uniform", "  transfer:\n    flip: {uniform"),
+        ["sweep.transfer.flip: no sweep can vary it: a stage before the training reads it"],
+    ),
+    "trials that could not be compared": (
+        replaced("    warm_up: {choice: [0, 500, 2000]}", "    binarise: {choice: [sampled, none]}"),
+        ["sweep.vae.binarise: no sweep can vary it", "could not be compared"],
+    ),
+    "widths of no key": (replaced("    vae: [bottleneck]", "    vae: [botleneck]"), ["did you mean bottleneck?"]),
     "two faults at once": (
         lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:", 1),
         ["cnn.dropout: 2", "cnn.epoch: unknown key", "cnn.epochs: missing", "3 faults"],

@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import REPO
 
 FILES = sorted([*(REPO / "components").rglob("*.py"), *(REPO / "flows").rglob("*.py")])
-RAY_FILES = {"cluster.py", "distributed.py", "worker.py", "parallel_text.py"}  # train.py's own, and the text stage's
+# train.py's own, tune.py and its own, and the text stage's
+RAY_FILES = {"cluster.py", "distributed.py", "worker.py", "tune.py", "sweeper.py", "trial.py", "parallel_text.py"}
 MAY_DO_AT_IMPORT = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.If,
 )  # fmt: skip

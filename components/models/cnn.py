@@ -20,7 +20,7 @@ from components import classification, classification_results
 from components.data.loaders import DataSpec, Split
 from components.params import UserError
 from components.pictures import draw_convolution
-from components.task import Task, TrainingConfig
+from components.task import Goal, Task, TrainingConfig
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -101,4 +101,5 @@ TASK = Task(
     metrics=classification.metrics,
     evaluate=evaluate,
     describe=classification.describe,
+    goal=Goal("accuracy", more=True),
 )

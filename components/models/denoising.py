@@ -20,7 +20,7 @@ from components.encoders import in_parts
 from components.image_rows import one_of_each
 from components.models import autoencoder
 from components.noise import Kind, noisy
-from components.task import Batch, Task
+from components.task import NOT_COMPARABLE, Batch, Task
 
 PICTURED = 10
 
@@ -36,6 +36,10 @@ class Config(autoencoder.Config):
         if self.noise != "gaussian" and self.strength > 1:
             raise ValueError(f"strength is {self.strength}, and of {self.noise} noise it is a share of pixels, 0 to 1")
         return self
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        return {**super().unsearchable(), "noise": NOT_COMPARABLE, "strength": NOT_COMPARABLE}
 
 
 class Denoiser(autoencoder.Autoencoder):

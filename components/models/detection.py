@@ -22,7 +22,7 @@ from components import augment, classification, default_boxes, one_object_result
 from components.data.loaders import DataSpec, Split
 from components.params import UserError
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
-from components.task import Batch, Task, read_inputs
+from components.task import Batch, Goal, Task, read_inputs
 
 SMOOTH_L1_BETA = 1 / 9  # in shares of a side; below it the loss is quadratic, as in Detectron (Girshick et al. 2018)
 BOX_DEVIATION = 0.001  # of the box head's first weights, as in Fast R-CNN (Girshick 2015)
@@ -146,4 +146,5 @@ TASK = Task(
     evaluate=evaluate,
     describe=describe,
     augment=augment.one_box,
+    goal=Goal("iou", more=True),
 )

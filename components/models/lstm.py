@@ -17,7 +17,7 @@ from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN
 from components.params import UserError
 from components.recurrent import Recurrent, pooled
-from components.task import Task, TrainingConfig
+from components.task import READ_BEFORE, Goal, Task, TrainingConfig
 from components.texts import by_length, text_batch
 
 Width = Annotated[int, Field(ge=1)]
@@ -42,6 +42,10 @@ class Config(TrainingConfig):
     @property
     def starts_from_weights(self) -> bool:
         return True
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        return {**super().unsearchable(), "encoding": READ_BEFORE, "embedding": READ_BEFORE}
 
 
 class TextClassifier(nn.Module):
@@ -127,4 +131,5 @@ TASK = Task(
     evaluate=evaluate,
     order=by_length,
     describe=describe,
+    goal=Goal("accuracy", more=True),
 )

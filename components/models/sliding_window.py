@@ -19,7 +19,7 @@ from components import augment, classification, many_objects
 from components.data.loaders import DataSpec, Part, Split
 from components.feature_maps import draw_first_layers
 from components.models import transfer
-from components.task import Task
+from components.task import READ_BEFORE, Goal, Task
 from components.windows import Windows, shown
 
 BACKGROUND = "background"
@@ -30,6 +30,10 @@ class Config(transfer.Config):
     windows: Windows
     score: float = Field(ge=0, lt=1, description="a number in [0, 1): the least probability of a detection")
     nms: float = Field(gt=0, le=1, description="a number in (0, 1]: the most that two detections of a class overlap")
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        return {**super().unsearchable(), "windows": READ_BEFORE}
 
 
 class SlidingWindow(transfer.Transfer):
@@ -133,4 +137,5 @@ TASK = Task(
     augment=augment.pictures,
     derive=derive,
     spec=spec,
+    goal=Goal("accuracy", more=True),
 )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from components import augment, classification, classification_results
 from components.data.loaders import DataSpec
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
-from components.task import Task
+from components.task import Goal, Task
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -64,4 +64,5 @@ TASK = Task(
     evaluate=classification_results.evaluate,
     describe=classification.describe,
     augment=augment.pictures,
+    goal=Goal("accuracy", more=True),
 )

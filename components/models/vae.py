@@ -23,7 +23,7 @@ from components.data.loaders import DataSpec, Split
 from components.encoders import Decoder, Encoder, in_parts, lecun
 from components.models import autoencoder
 from components.reconstruction import image_batch, image_shape
-from components.task import Batch, Task
+from components.task import NOT_COMPARABLE, Batch, Goal, Task
 
 USED = 0.01
 
@@ -34,6 +34,10 @@ class Config(autoencoder.Config):
     )
     beta: float = Field(ge=0, description="a number >= 0: the weight of the KL term; 1 for the evidence lower bound")
     warm_up: int = Field(ge=0, description="an integer >= 0: training steps over which that weight rises from 0")
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        return {**super().unsearchable(), "binarise": NOT_COMPARABLE}
 
 
 class Outputs(NamedTuple):
@@ -192,4 +196,5 @@ TASK = Task(
     evaluate=evaluate,
     describe=describe,
     draw=draw,
+    goal=Goal("elbo", more=True),
 )

@@ -20,7 +20,7 @@ from components import word_results
 from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text
 from components.params import UserError
-from components.task import Batch, Task, TrainingConfig
+from components.task import NOT_COMPARABLE, Batch, Task, TrainingConfig
 from components.texts import by_length, text_batch
 
 NEAREST = 5
@@ -37,6 +37,11 @@ class Config(TrainingConfig):
     subsample: float = Field(gt=0, description="a number > 0: words of a larger share are passed over the more often")
     nearest_of: int = Field(ge=1, description="an integer >= 1: the most frequent words, of which the nearest are told")
     shown: tuple[str, ...] = Field(description="a list of words whose nearest the report shows")
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        counted = ("window", "negatives", "shared_noise", "noise_power", "subsample")  # what the loss is over
+        return {**super().unsearchable(), **dict.fromkeys(counted, NOT_COMPARABLE)}
 
 
 class Word2Vec(nn.Module):

@@ -1,0 +1,15 @@
+"""What a section of params.yaml is, and a fault that the user can mend."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """One section of params.yaml. It has no defaults: a value is written once, in params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class UserError(ValueError):
+    """A fault that the user can mend; its text is the whole message."""
