@@ -3,6 +3,7 @@
 <sweep>/trials/00012/values.json   written when the trial is proposed, so that it is never proposed again
 <sweep>/trials/00012/epochs.json   its finished epochs, written whole after each
 <sweep>/trials/00012/state.pt      what its next epoch goes on from; once it has ended, only the best trial's stays
+<sweep>/trials/00012/node.txt      where it ran
 <sweep>/trials/00012/fault.txt     why it could not train
 <sweep>/trials/00012/end.json      written once, last
 """
@@ -33,6 +34,7 @@ class Trial:
     epochs:  one dict per finished epoch: epoch, loss, each measure and its validation_ twin, seconds.
     outcome: None while it has not ended.
     reason:  of one that failed, what was wrong.
+    node:    the beginning of Ray's name for the machine that it was last on.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Trial:
     epochs: Epochs
     outcome: Outcome | None
     reason: str
+    node: str = ""
 
     @property
     def seconds(self) -> float:
@@ -116,7 +119,9 @@ class Ledger:
         values = json.loads((folder / "values.json").read_text(encoding="utf-8"))
         file = folder / "end.json"
         ended: Any = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"outcome": None, "reason": ""}
-        return Trial(number, values, read_epochs(folder), ended["outcome"], ended["reason"])
+        node = folder / "node.txt"
+        where = node.read_text(encoding="utf-8").strip() if node.exists() else ""
+        return Trial(number, values, read_epochs(folder), ended["outcome"], ended["reason"], where)
 
     def trials(self) -> list[Trial]:
         """All that were begun, in the order of their numbers."""

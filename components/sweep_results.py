@@ -133,6 +133,7 @@ def _write_trials(folder: Path, found: Found) -> None:
                 "epoch_kept": at.get("epoch"),
                 "epochs": len(trial.epochs),
                 "seconds": round(trial.seconds, 3),
+                "node": trial.node,
                 "reason": trial.reason,
             }
         )

@@ -103,14 +103,18 @@ class Proposer(Searcher):  # type: ignore[misc]
 
 
 def scheduler(
-    search: Search, task: Task, config: TrainingConfig, space: Space, ended: list[Trial], grow: bool
+    search: Search, task: Task, config: TrainingConfig, space: Space, ended: list[Trial], whole: bool
 ) -> TrialScheduler:
-    """When a trial is stopped early: by ASHA (Li et al. 2020), which is told of the trials that ended before."""
-    if grow:  # whose curve needs each training whole
+    """When a trial is stopped early: by ASHA (Li et al. 2020), which is told of the trials that ended before.
+
+    whole: none is. A grow search's curve needs each training whole, and one on workers of its own would leave
+           them their cores if it was stopped: Ray Train frees those of a killed training only with a dashboard.
+    """
+    if whole:
         return FIFOScheduler()
     if search.method == "pbt":
         mutable = [key for key, searched in space.items() if searched.kind in PERTURBED]
-        return PopulationBasedTraining(
+        return Population(
             time_attr="epoch",
             metric=SCORE,
             mode="max",
@@ -136,6 +140,13 @@ def scheduler(
             reached = task.goal.sign * measured(trial.epochs[:epoch], config.keep, task.goal)
             asha.on_trial_result(None, known, {"epoch": epoch, SCORE: reached})
     return asha
+
+
+class Population(PopulationBasedTraining):  # type: ignore[misc]
+    """It refuses searchers, which would learn from values that it changes; ours only proposes the first ones."""
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
 
 def _draw(space: Space, key: str) -> Any:
@@ -188,6 +199,6 @@ def _resources(slots: Slots) -> Mapping[str, float]:
     Where workers of its own do the work, it holds a share of what each cluster has once, its head. Did it hold a core,
     such processes could take them all, and the workers of none would start.
     """
-    if slots.workers:
-        return {"node:__internal_head__": 1 / slots.at_once}
+    if slots.workers:  # half of it: each training of Ray Train's needs a little of the head, too
+        return {"node:__internal_head__": 0.5 / slots.at_once}
     return {"CPU": slots.cpus, **({"GPU": slots.gpus} if slots.gpus else {})}

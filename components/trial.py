@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
 
+import ray
 import torch
 from pydantic import ValidationError
 from ray import tune
@@ -64,6 +65,7 @@ def run_trial(given: dict[str, Any], job: TrialJob) -> None:
     """
     number = int(tune.get_context().get_trial_name())
     folder = trial_folder(Path(job["sweep"]), number)
+    (folder / "node.txt").write_text(ray.get_runtime_context().get_node_id()[:8] + "\n", encoding="utf-8")
     space = {key: Range.model_validate(value) for key, value in json.loads(job["space"]).items()}
     try:
         values = decoded(given, space)

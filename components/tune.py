@@ -150,7 +150,9 @@ def _run_on_ray(sweep: Sweep, ledger: Ledger, ended: list[Trial], slots: Slots, 
     proposer.listener = progress
     before = f"; {len(ended)} ended before" if ended else ""
     print(f"{sweep.name}: {f'{total} trials' if total else 'grow search'}, {slots}{before}", flush=True)
-    stopping = sweeper.scheduler(sweep.search, sweep.task, sweep.config, sweep.space, ended, grow=bool(sweep.grow))
+    stopping = sweeper.scheduler(
+        sweep.search, sweep.task, sweep.config, sweep.space, ended, whole=bool(sweep.grow or slots.workers)
+    )
     job = TrialJob(
         task=sweep.name,
         base=json.dumps(base),
@@ -223,6 +225,10 @@ def main() -> None:
     settings = params.load()
     name = given.model
     sweep = planned(settings, name, given.trials, given.grow)
+    if given.workers and not given.grow and sweep.search.method == "pbt":
+        raise UserError(
+            "pbt stops and moves trials, which --workers does not allow; set search.method to tpe or random"
+        )
     end_with_parent()
     runs = Path(settings.paths.runs) / f"sweep@{name}"
     target = Path(settings.paths.sweeps) / (f"{name}_grow" if given.grow else name)

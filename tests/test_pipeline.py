@@ -7,10 +7,13 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 
+from components.cluster import free_port
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
 WHOLE_PIPELINE_SECONDS = 1500  # 45 stages, of which 10 start Ray; most often a third of this
@@ -117,6 +120,27 @@ def test_the_report_compares_the_two_ways_to_find_many_objects(ran: tuple[Projec
     assert re.search(r'#sliding_window">sliding window</a></td><td>329</td><td>\d+</td><td>[\d.]+%</td>', table)
     assert re.search(r'#ssd">ssd</a></td><td>3,234</td><td>\d+</td><td>[\d.]+%</td>', table)
     assert "<script" not in page
+
+
+@pytest.fixture(scope="module")
+def head(ran: tuple[Project, str]) -> Iterator[dict[str, Any]]:
+    """A Ray head, so that each sweep need not start its own; the environment that joins it."""
+    port = free_port()
+    joined = {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    process = ran[0].start("components.cluster", "--port", str(port), **joined)
+    list(lines_until(process, "Ray runtime started"))
+    yield joined
+    ran[0].interrupt(process)
+
+
+@pytest.mark.parametrize("model", ["cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS])
+def test_every_family_is_swept_by_one_line(model: str, ran: tuple[Project, str], head: dict[str, Any]) -> None:
+    project, _ = ran
+    done = project.run("components.tune", model, "--trials", "2", **head)
+    assert done.returncode == 0, done.stdout
+    found = pd.read_csv(project.folder / f"data/sweeps/{model}/trials.csv")
+    assert [*found["outcome"]] == ["finished", "finished"]
+    assert (project.folder / f"data/sweeps/{model}/trials.parquet").exists()
 
 
 def test_a_target_runs_only_what_it_needs(project: Project) -> None:
