@@ -107,9 +107,12 @@ def connect() -> None:
         _probe(address)
     import ray  # after the settings, which it reads when imported
 
+    # The nodes of a cluster that was started elsewhere do not have them.
+    carried = {"env_vars": worker_environment()} if address and not address.startswith(LOOPBACK) else None
     try:
         ray.init(
             address=address or "local",
+            runtime_env=carried,
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
