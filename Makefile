@@ -9,7 +9,9 @@ run: $(INSTALLED)
 	@$(BIN)/python -m flows.pipeline
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not alone" --numprocesses 2 --dist loadscope
+	@$(BIN)/python -m pytest -m alone
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ import pytest
 from components.cluster import free_port
 from tests.conftest import Project, lines_until, with_small_pictures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 EPOCHS = 8
 TRAIN = ("components.train", "cnn")
