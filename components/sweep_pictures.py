@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.canvas import BLUE, INK, ORANGE, PALE, WIDTH, new_figure, save
+from components.canvas import BLUE, INK, ORANGE, WIDTH, new_figure, save
 from components.growth import Point
 from components.ledger import Trial
 from components.search_space import Range, Space
@@ -17,20 +17,6 @@ from components.task import Goal
 
 FAINT = "#9fb3c0"
 COLUMNS = 2  # of the pictures of single keys
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "text.parse_math": False,
-    "axes.edgecolor": PALE,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": PALE,
-    "legend.frameon": False,
-}
 
 
 def draw(
@@ -88,7 +74,9 @@ def _whole_ticks(axis: Any, widths: Sequence[int]) -> None:
 def _figure(file: Path, height: float) -> Iterator[Any]:
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    from components.charts import STYLE
+
+    with matplotlib.rc_context({**STYLE, "font.size": 9, "axes.axisbelow": True}):
         figure = new_figure(height)
         figure.set_layout_engine("constrained")
         yield figure

@@ -21,6 +21,7 @@ from components import checkpoints
 from components.checkpoints import STATE_FILE, load_state, save_state
 from components.cluster import Placement
 from components.data.loaders import open_split
+from components.files import write_whole
 from components.ledger import all_trained, measured, read_epochs, trial_folder, write_epochs
 from components.loop import State, fit
 from components.params import UserError
@@ -70,7 +71,7 @@ def run_trial(given: dict[str, Any], job: TrialJob) -> None:
     try:
         values = decoded(given, space)
         if job["exploits"]:
-            (folder / "values.json").write_text(json.dumps(values) + "\n", encoding="utf-8")
+            write_whole(folder / "values.json", json.dumps(values) + "\n")
         task = load_task(job["task"])
         train = _train_on_workers if job["place"] else _train
         train(task, configured(task, json.loads(job["base"]), values), folder, job)
@@ -84,7 +85,8 @@ def run_trial(given: dict[str, Any], job: TrialJob) -> None:
 def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> None:
     """In this process. Where all epochs are behind it already, since a kill came before the end was noted, tell so."""
     state = _given_state() or _last_state(folder)
-    epochs = read_epochs(folder)[: len(state["history"])] if state else []
+    epochs = _behind(state, folder) if state else []
+    write_epochs(folder, epochs)
     if epochs and all_trained(config, epochs):
         tune.report(_result(task, config, epochs))
         return
@@ -103,6 +105,14 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     weights = load_weights(Path(job["weights"])) if job["weights"] else None
     fit(task, config, open_split(Path(job["split"])), device, report, resume=state, weights=weights)
+
+
+def _behind(state: State, folder: Path) -> list[dict[str, Any]]:
+    """A state's epochs, which may be another trial's; the seconds are those that were spent on this one."""
+    seconds = [epoch["seconds"] for epoch in read_epochs(folder)]
+    seconds += [0.0] * len(state["history"])
+    own = [{key: value for key, value in epoch.items() if key != "layers"} for epoch in state["history"]]
+    return [{**epoch, "seconds": spent} for epoch, spent in zip(own, seconds, strict=False)]
 
 
 def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> None:
@@ -124,7 +134,7 @@ def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: Tri
         weights=job["weights"],
         resume=str(file) if file else None,
     )
-    told = EpochsToTune(job["task"], config.model_dump_json(), folder, len(epochs))
+    told = EpochsToTune(job["task"], config.model_dump_json(), folder)
     assert job["place"] is not None
     result = trainer(work, job["place"], attempt, [told]).fit()
     if result.return_value is not None:
@@ -134,9 +144,9 @@ def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: Tri
 class EpochsToTune(TuneReportCallback):  # type: ignore[misc]
     """In Ray Train's controller: keeps each epoch as a trial of one process does, and tells Tune of it."""
 
-    def __init__(self, task: str, config: str, folder: Path, behind: int) -> None:
+    def __init__(self, task: str, config: str, folder: Path) -> None:
         super().__init__()
-        self.task, self.config, self.folder, self.behind = task, config, folder, behind
+        self.task, self.config, self.folder = task, config, folder
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         task = load_task(self.task)
@@ -155,7 +165,7 @@ def _result(task: Task, config: TrainingConfig, epochs: Sequence[Mapping[str, An
 def _checkpoint(state: State) -> Iterator[tune.Checkpoint]:
     """A state for Tune to hand to another trial."""
     with tempfile.TemporaryDirectory() as scratch:
-        torch.save(state, Path(scratch) / STATE_FILE)
+        save_state(Path(scratch), state)
         yield tune.Checkpoint.from_directory(scratch)
 
 

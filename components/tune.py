@@ -247,7 +247,8 @@ def main() -> None:
     if given.apply:
         apply(params.FILE, name, sweep_results.best_values(target))
         print(f"{params.FILE}: {name} has the values of the best, as `dvc params diff` shows")
-        best = None if sweep.grow else found.ranked[0]
+        # Of a grow search the width alone is applied, of pbt the last values: neither is the winner's training.
+        best = None if sweep.grow or sweep.search.method == "pbt" else found.ranked[0]
         state = ledger.final_state(best.number) if best else None
         done = "trains it"
         if state is not None:

@@ -169,8 +169,9 @@ def figure(project: Project, best: dict[str, Any]) -> float:
 
 def test_a_population_trains_and_takes_over_better_ones(ready: Project, values_back: None) -> None:
     ready.change(search__method="pbt", search__grace=1, cnn__epochs=6)
-    done = ready.run("components.tune", "cnn", "--trials", "4")
+    done = ready.run("components.tune", "cnn", "--trials", "4", "--apply")
     assert done.returncode == 0, done.stdout
+    assert "`dvc repro` trains it" in done.stdout, "the winner's values changed on the way, so its model is not theirs"
     assert set(trials(ready)["outcome"]) == {"finished"}
     inside = trials(ready)["learning_rate"].between(0.0005, 0.02)
     assert inside.all()
