@@ -36,6 +36,11 @@ OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, 
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a head takes 30 s to stop
 }
+NO_DASHBOARD_SETTINGS = {  # for a head that is started here, without one
+    # Train's cleaner asks the dashboard whether a training lives. It looks for one 40 s long, and each training
+    # waits 12 s for it at its end. At this port nothing answers, and the cleaner is told so at once.
+    "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9",
+}
 PROBE_SECONDS = 10
 LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
@@ -83,9 +88,10 @@ class Slots:
         return f"{trials}, with {each} {f'for each of {self.workers} workers' if self.workers else 'each'}"
 
 
-def apply_settings(own_cluster: bool) -> None:
+def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
     """Into the environment, where Ray looks. What is already set there stays."""
-    for name, value in {**SETTINGS, **(OWN_CLUSTER_SETTINGS if own_cluster else {})}.items():
+    own = OWN_CLUSTER_SETTINGS if own_cluster else {}
+    for name, value in {**SETTINGS, **own, **(NO_DASHBOARD_SETTINGS if starts_head else {})}.items():
         os.environ.setdefault(name, value)
 
 
@@ -100,7 +106,7 @@ def connect() -> None:
     Raises UserError when nothing answers at RAY_ADDRESS.
     """
     address = os.environ.get("RAY_ADDRESS")
-    apply_settings(own_cluster=not address or address.startswith(LOOPBACK))
+    apply_settings(own_cluster=not address or address.startswith(LOOPBACK), starts_head=not address)
     if not address:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     else:
@@ -229,7 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.cluster", description="Start a Ray head.")
     parser.add_argument("--port", type=int, required=True, help="the port that stages join it by")
     port = parser.parse_args().port
-    apply_settings(own_cluster=True)
+    apply_settings(own_cluster=True, starts_head=True)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     # Ports of its own for what nothing here uses, so that two pipelines can run on one machine.
     command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]

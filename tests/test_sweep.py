@@ -177,10 +177,12 @@ def test_a_population_trains_and_takes_over_better_ones(ready: Project, values_b
     assert inside.all()
 
 
-def test_trials_of_several_workers_each_do_not_wait_for_each_other_forever(ready: Project) -> None:
+def test_trials_of_several_workers_each_do_not_wait_for_each_other_forever(ready: Project, values_back: None) -> None:
+    ready.change(search__seed=13)  # a sweep of its own
     done = ready.run("components.tune", "cnn", "--trials", "2", "--workers", "2", seconds=200)
     assert done.returncode == 0, done.stdout
     assert "1 trial at once, with 1 CPU core for each of 2 workers" in done.stdout
+    assert [*trials(ready)["outcome"]] == ["finished"] * 2
 
 
 @pytest.fixture
