@@ -1,9 +1,9 @@
-# make run | test | check. The same commands as CI's.
+# make run | test | check | serve. The same commands as CI's.
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: run test check format lock bench
+.PHONY: run test check serve format lock bench
 
 run: $(INSTALLED)
 	@$(BIN)/python -m flows.pipeline
@@ -18,6 +18,10 @@ check: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2
+
+# A Prefect server with this project's schedules, on loopback, until Ctrl-C.
+serve: $(INSTALLED)
+	@$(BIN)/python -m flows.serve $(SERVE)
 
 format: $(INSTALLED)
 	@$(BIN)/ruff format .

@@ -51,6 +51,12 @@ class Paths(Section):
     runs: str = Field(description="a folder git ignores: checkpoints, Ray storage, logs")
 
 
+class Promotion(Section):
+    """When a newly trained model takes the promoted one's place."""
+
+    margin: float = Field(ge=0, lt=1, description="0 <= margin < 1: a share of the promoted model's measure")
+
+
 class General(Section):
     """The keys that belong to no model and no data set."""
 
@@ -59,6 +65,7 @@ class General(Section):
     search: Search
     sweep: dict[str, dict[str, Range]] = Field(description=FORMS)
     grow: Grow
+    promotion: Promotion
 
 
 class ParamsError(UserError):
@@ -241,7 +248,13 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.").parse_args()
+    parser = argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of changes to it")
+    if parser.parse_args().schema:
+        from components.schema import of_changes
+
+        print(json.dumps(of_changes(General, section_types())))
+        return
     params = load()
     resolved = params.general.model_dump(mode="json")
     resolved |= {name: section.model_dump(mode="json") for name, section in params.sections.items()}

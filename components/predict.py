@@ -26,6 +26,7 @@ from components import artifact, params
 from components.artifact import Artifact
 from components.data import images, text_files, vocabulary
 from components.params import UserError
+from components.promote import FOLDER as PROMOTED
 
 AT_ONCE = 32
 SOME_FAILED = 1
@@ -193,9 +194,11 @@ def main() -> None:
     parser.add_argument(
         "input", help="a text (after -- if it begins with -), a file, a folder, or - for lines of texts"
     )
+    parser.add_argument("--promoted", action="store_true", help="the promoted model, in place of the last one trained")
     arguments = parser.parse_args()
     settings = params.load()
-    trained = artifact.load(Path(settings.paths.models) / arguments.task)
+    models = Path(settings.paths.models)
+    trained = artifact.load((models / PROMOTED if arguments.promoted else models) / arguments.task)
     reader = reader_for(trained, settings)
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)

@@ -18,6 +18,7 @@ def main() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that starts us in the background has it ignored
     os.execv(sys.argv[1], sys.argv[1:])
 
 

@@ -6,12 +6,16 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 DVC = (sys.executable, "-m", "dvc")
 Graph = Mapping[str, tuple[str, ...]]
+STATES = {"modified": "changed", "deleted": "is gone", "not in cache": "is not in DVC's cache"}
 
 
 class DvcError(RuntimeError):
@@ -28,9 +32,28 @@ def upstream(repo: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-def stale(repo: Path) -> set[str]:
-    """The stages whose command, dependencies, params or outputs changed since they last ran."""
-    return set(json.loads(_dvc(repo, "status", "--json")))
+def reasons(repo: Path) -> dict[str, list[str]]:
+    """Stale stage → why: "cnn.dropout changed", "its output data/models/cnn is gone", "it has not run yet"."""
+    changed = json.loads(_dvc(repo, "status", "--json"))
+    lock = repo / "dvc.lock"
+    ran = (YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    return {
+        stage: [why for change in changes for why in _why(change)] if stage in ran else ["it has not run yet"]
+        for stage, changes in changed.items()
+    }
+
+
+def _why(change: str | Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(change, str):
+        yield "its command changed" if change == "changed command" else change
+        return
+    for kind, entries in change.items():
+        owner = "its output " if kind == "changed outs" else ""
+        for path, state in entries.items():
+            if isinstance(state, Mapping):  # a params file
+                yield from (f"{key} {STATES.get(what, what)}" for key, what in state.items())
+            else:
+                yield f"{owner}{path} {STATES.get(state, state)}"
 
 
 def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 python -m flows.pipeline                 every stage
 python -m flows.pipeline evaluate@cnn    that stage and what it needs
+python -m flows.pipeline --plan          what would run, why, where and for how long; starts nothing
 """
 
 from __future__ import annotations
@@ -25,24 +26,30 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from ruamel.yaml import YAML
 
-from flows.graph import DvcError, in_order, may_change, needed, stale, upstream
+from flows import record
+from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
+from flows.plan import plan
+from flows.record import Rows
 from flows.server import prefect_server
-from flows.stage import StageError, reproduce, stop_all
+from flows.stage import StageError, reproduce, run_command, stop_all
+from flows.workspace import workspace
 
 REPO = Path(__file__).resolve().parent.parent
 STAGES_AT_ONCE = min(4, os.cpu_count() or 1)
-Rows = list[dict[str, float | str]]
+ON_RAY = "train"  # the group of stages that share a head
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-def run_stage(stage: str, asked: bool, environment: Mapping[str, str]) -> State[dict[str, float | str]]:
+def run_stage(
+    stage: str, asked: bool, environment: Mapping[str, str], folder: Path = REPO
+) -> State[dict[str, float | str]]:
     """Bring a stage up to date. The state's name says what DVC did: Ran, Unchanged or Cached."""
     started = time.monotonic()
     if not asked:
         return Completed(name="Unchanged", message="nothing that it reads has changed", data=_row(stage, "unchanged"))
     try:
-        outcome = reproduce(stage, REPO, environment, get_run_logger().info)
+        outcome = reproduce(stage, folder, environment, record.with_progress(stage, get_run_logger().info))
     except StageError as error:
         return Failed(message=str(error))
     seconds = time.monotonic() - started
@@ -54,32 +61,73 @@ def _row(stage: str, outcome: str, seconds: float = 0.0) -> dict[str, float | st
 
 
 @flow(name="pipeline", task_runner=ThreadPoolTaskRunner(max_workers=STAGES_AT_ONCE))  # type: ignore[arg-type]
-def pipeline(targets: list[str] | None = None) -> State[Rows]:
+def pipeline(
+    targets: list[str] | None = None, params: dict[str, Any] | None = None, promote: bool = False
+) -> State[Rows]:
     """Bring `targets`, stages or groups of stages, and all that they need up to date; by default everything.
 
+    params:  values in place of params.yaml's, as nested as there; such a run works in a copy of the project.
+    promote: whether models that are as good as the promoted ones take their places afterwards.
     What is stale is asked of DVC once, at the start; only those stages and what follows from them run.
     """
+    log = get_run_logger().info
     try:
-        graph = upstream(REPO)
-        graph = needed(graph, targets if targets else graph)
-        asked = may_change(graph, stale(REPO) & graph.keys())
-    except (DvcError, ValueError) as error:
+        paths = checked_params()["paths"]
+        with workspace(REPO, paths["runs"], params or {}, log) as folder:
+            checked_params(folder)
+            rows = _run(folder, paths, targets)
+            if promote:
+                _promote(folder, rows)
+    except (DvcError, ParamsError, StageError, ValueError) as error:
         return Failed(message=str(error))
+    changed = any(row["outcome"] != "unchanged" for row in rows)
+    return Completed(name="Completed" if changed else "Unchanged", message=_counts(rows), data=rows)
+
+
+def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> Rows:
+    """Run the stages that are stale, and leave a record of it. Raises StageError if some failed."""
+    graph = upstream(folder)
+    graph = needed(graph, targets if targets else graph)
+    asked = may_change(graph, reasons(folder).keys() & graph.keys())
     with ExitStack() as stack:
-        environment = stack.enter_context(ray_head(REPO)) if asked else {}
+        trains = any(stage.partition("@")[0] == ON_RAY for stage in asked)
+        environment = stack.enter_context(ray_head(folder)) if trains else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
-        futures: dict[str, PrefectFuture[Any]] = {}
-        for stage in in_order(graph):
-            after = [futures[name] for name in graph[stage]]
-            submitted: Any = run_stage.submit(stage, stage in asked, environment, wait_for=after)  # type: ignore[call-overload]
-            futures[stage] = submitted
-        for future in futures.values():
-            future.wait()
-    failed = {name: f.state.message or "" for name, f in futures.items() if f.state.is_failed()}
+        states = _states(graph, asked, environment, folder)
+    failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
+    rows = [
+        state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
+        for name, state in states.items()
+    ]
+    record.note_seconds(folder / paths["runs"], rows)
+    record.leave(rows, folder / paths["metrics"], folder / paths["report"] / "index.html")
     if failed:
-        return Failed(message="\n".join(f"{name} failed: {message}" for name, message in failed.items()))
-    rows = [f.state.result() for f in futures.values()]
-    return Completed(name="Unchanged" if not asked else "Completed", message=_counts(rows), data=rows)
+        raise StageError("\n".join(f"{name} failed: {message}" for name, message in failed.items()))
+    return rows
+
+
+def _states(
+    graph: Graph, asked: set[str], environment: Mapping[str, str], folder: Path
+) -> dict[str, State[dict[str, float | str]]]:
+    """Each stage's end, once all have ended: side by side where none waits for another."""
+    futures: dict[str, PrefectFuture[Any]] = {}
+    for stage in in_order(graph):
+        after = [futures[name] for name in graph[stage]]
+        submitted: Any = run_stage.submit(stage, stage in asked, environment, folder, wait_for=after)  # type: ignore[call-overload]
+        futures[stage] = submitted
+    for future in futures.values():
+        future.wait()
+    return {name: future.state for name, future in futures.items()}
+
+
+def _promote(folder: Path, rows: Rows) -> None:
+    """Let the gate judge the models that this run tested."""
+    if folder != REPO:
+        get_run_logger().info("a run with other values than params.yaml's promotes nothing")
+        return
+    tested = [str(row["stage"]).partition("@")[2] for row in rows if str(row["stage"]).startswith("evaluate@")]
+    if tested:
+        run_command([sys.executable, "-m", "components.promote", *tested], folder, {}, get_run_logger().info)
 
 
 def _counts(rows: Rows) -> str:
@@ -88,21 +136,27 @@ def _counts(rows: Rows) -> str:
     return ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
 
 
-def _table(rows: Rows) -> str:
-    """Stage, what was done and seconds, a line each."""
-    width = max(len(str(row["stage"])) for row in rows)
-    return "\n".join(f"{row['stage']:<{width}}  {row['outcome']:<9}  {row['seconds']:6.1f} s" for row in rows)
+class ParamsError(RuntimeError):
+    """A params.yaml is wrong; the text is what components.params says of it."""
 
 
-def checked_params() -> dict[str, Any]:
-    """The values of params.yaml; a wrong one is refused in components' own words before Prefect starts."""
+def checked_params(folder: Path = REPO) -> dict[str, Any]:
+    """The values of a folder's params.yaml. Raises ParamsError in components' own words if one is wrong."""
     command = [sys.executable, "-m", "components.params"]
-    done = subprocess.run(command, cwd=REPO, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
     if done.returncode:
-        sys.stderr.write(done.stderr)
-        sys.exit(done.returncode)
+        raise ParamsError(done.stderr.strip().removeprefix("error: "))
     values: dict[str, Any] = YAML(typ="safe").load(done.stdout)
     return values
+
+
+def checked_or_exit() -> dict[str, Any]:
+    """As checked_params, for a command: a fault ends it before Prefect starts."""
+    try:
+        return checked_params()
+    except ParamsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -118,12 +172,15 @@ def quiet() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline.")
     parser.add_argument("targets", nargs="*", help="stages or groups, such as train@cnn or train; default: all")
-    targets = parser.parse_args().targets
-    params = checked_params()
+    parser.add_argument("--plan", action="store_true", help="only tell what would run, why, where and for how long")
+    given = parser.parse_args()
+    params = checked_or_exit()
+    if given.plan:
+        return _print_plan(given.targets, REPO / params["paths"]["runs"])
     quiet()
     try:
         with prefect_server(REPO):
-            state: State[Any] = pipeline(targets or None, return_state=True)
+            state: State[Any] = pipeline(given.targets or None, return_state=True)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
@@ -131,12 +188,22 @@ def main() -> None:
     if not state.is_completed():
         sys.exit(f"error: {state.message}")
     rows: Rows = state.result()
-    print(_table(rows))
+    print(record.table(rows))
     if all(row["outcome"] == "unchanged" for row in rows):
         print(f"Nothing to do: all {len(rows)} stages are up to date; nothing was trained.")
     page = REPO / params["paths"]["report"] / "index.html"
     if page.exists():
         print(f"Report: {page}")
+    return None
+
+
+def _print_plan(targets: list[str], scratch: Path) -> None:
+    try:
+        graph = upstream(REPO)
+        graph = needed(graph, targets or graph)
+        print(plan(graph, REPO, record.last_seconds(scratch), STAGES_AT_ONCE))
+    except (DvcError, ValueError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -41,12 +41,13 @@ def prefect_server(repo: Path) -> Iterator[None]:
         )
     atexit.register(stop_tree, server.pid)  # not sooner: Prefect sends its last logs at exit
     api = f"http://127.0.0.1:{port}/api"
-    _wait_until_healthy(server, api, log)
+    wait_until_healthy(server, api, log)
     with temporary_settings({PREFECT_API_URL: api}):
         yield
 
 
-def _wait_until_healthy(server: subprocess.Popen[bytes], api: str, log: Path) -> None:
+def wait_until_healthy(server: subprocess.Popen[bytes], api: str, log: Path) -> None:
+    """Return once the server answers. Raises RuntimeError if it ends or does not within two minutes."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:

@@ -2,8 +2,6 @@
 
 python -m flows.sweep cnn              as params.yaml's `sweep.cnn` says
 python -m flows.sweep cnn --apply      and the pipeline then trains and tests the winner
-
-All other arguments are those of components.tune.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -20,9 +19,10 @@ from prefect.states import Completed, Failed
 
 from flows.graph import DvcError, needed, upstream
 from flows.head import ray_head
-from flows.pipeline import REPO, checked_params, pipeline, quiet, run_stage
+from flows.pipeline import REPO, ParamsError, checked_or_exit, checked_params, pipeline, quiet, run_stage
 from flows.server import prefect_server
 from flows.stage import StageError, run_command
+from flows.workspace import workspace
 
 
 @task(name="search", task_run_name="search {model}", cache_policy=NO_CACHE, persist_result=False)
@@ -37,42 +37,62 @@ def search(model: str, arguments: list[str], environment: Mapping[str, str]) -> 
 
 
 @flow(name="sweep")
-def sweep(model: str, arguments: list[str] | None = None) -> State[None]:
-    """Search a model's values; with --apply among the arguments, train and test the winner as well."""
-    given = arguments or []
+def sweep(
+    model: str,
+    trials: int | None = None,
+    grow: bool = False,
+    apply: bool = False,
+    cpus: int | None = None,
+    gpus: float | None = None,
+    workers: int = 0,
+) -> State[None]:
+    """Search a model's values; with `apply`, train and test the winner as well. The rest is components.tune's."""
+    numbers = {"--trials": trials, "--cpus": cpus, "--gpus": gpus, "--workers": workers or None}
+    arguments = [text for name, value in numbers.items() if value is not None for text in (name, str(value))]
+    arguments += [name for name, wanted in (("--grow", grow), ("--apply", apply)) if wanted]
     try:
-        graph = upstream(REPO)
-        data = [*needed(graph, [f"train@{model}"])]
-    except (DvcError, ValueError) as error:
+        paths = checked_params()["paths"]
+        with workspace(REPO, paths["runs"], {}, get_run_logger().info):
+            data = [*needed(upstream(REPO), [f"train@{model}"])]
+            data.remove(f"train@{model}")
+            _bring(data)
+            with ray_head(REPO) as environment:
+                _checked(search(model, arguments, environment, return_state=True))
+            if apply:
+                _bring([f"evaluate@{model}"])
+            if any(Path(REPO, paths["metrics"]).glob("*.json")):  # there is a test measure to report
+                # The report alone: it would not wait for the stages of all other models.
+                _checked(run_stage("report", True, {}, return_state=True))
+    except (DvcError, ParamsError, StageError, ValueError) as error:
         return Failed(message=str(error))
-    data.remove(f"train@{model}")
-    state: Any = pipeline(data, return_state=True)
+    return Completed()
+
+
+def _bring(stages: list[str]) -> None:
+    """Bring stages up to date. Raises StageError if one fails."""
+    _checked(pipeline(stages, return_state=True))
+
+
+def _checked(state: Any) -> None:
     if not state.is_completed():
-        return Failed(message=state.message)
-    with ray_head(REPO) as environment:
-        searched: Any = search(model, given, environment, return_state=True)
-    if not searched.is_completed():
-        return Failed(message=searched.message)
-    then: Any = pipeline([f"evaluate@{model}"], return_state=True) if "--apply" in given else state
-    if then.is_completed() and _tested():  # the report alone: it would not wait for the stages of all other models
-        then = run_stage("report", True, {}, return_state=True)
-    return Completed() if then.is_completed() else Failed(message=then.message)
-
-
-def _tested() -> bool:
-    """Whether there is a test measure to report."""
-    return any((REPO / checked_params()["paths"]["metrics"]).glob("*.json"))
+        raise StageError(state.message)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.sweep", description="Search a model's values.")
     parser.add_argument("model", help="a model's name, such as cnn")
-    given, arguments = parser.parse_known_args()
-    checked_params()
+    parser.add_argument("--grow", action="store_true", help="widen the model until it overfits")
+    parser.add_argument("--apply", action="store_true", help="write the best values into params.yaml and train them")
+    parser.add_argument("--trials", type=int, help="in place of params.yaml's search.trials")
+    parser.add_argument("--cpus", type=int, help="cores of a trial, or of each of its workers")
+    parser.add_argument("--gpus", type=float, help="GPUs of a trial, or of each worker")
+    parser.add_argument("--workers", type=int, default=0, help="of a trial, by Ray Train; 0: it trains in one process")
+    given = vars(parser.parse_args())
+    checked_or_exit()
     quiet()
     try:
         with prefect_server(REPO):
-            state: State[Any] = sweep(given.model, arguments, return_state=True)
+            state: State[Any] = sweep(**given, return_state=True)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)

@@ -1,0 +1,113 @@
+"""The gate: a newly trained model takes the promoted one's place only if it is not worse by more than a margin.
+
+    python -m components.promote cnn lstm
+
+The promoted models are copies of their own, which a later training leaves as they are: data/models/promoted/MODEL, and
+promoted.json beside them says which each is. `promotion` in params.yaml sets the margin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import params
+from components.files import whole_folder, write_whole
+from components.params import UserError
+from components.task import Goal, load_task
+
+RECORD, FOLDER, STAGE = "promoted.json", "promoted", "production"
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of a model, and why."""
+
+    promoted: bool
+    reason: str
+
+
+def judge(goal: Goal, value: float, promoted: float | None, margin: float) -> Verdict:
+    """Whether a test measure passes.
+
+    margin: how much worse than the promoted model's it may be, as a share of that measure; of 0, absolutely.
+    """
+    measure = goal.measure.replace("_", " ")
+    if value != value:
+        return Verdict(False, f"its {measure} is no number")
+    if promoted is None:
+        return Verdict(True, f"the first one, with {measure} {value:.4f}")
+    allowed = margin * (abs(promoted) or 1.0)
+    passes = goal.sign * (value - promoted) >= -allowed
+    told = f"{measure} {value:.4f} against {promoted:.4f}"
+    return Verdict(passes, told if passes else f"{told} is worse by more than {allowed:.4f}")
+
+
+def promote(name: str, settings: params.Params) -> Verdict:
+    """Judge the model that is trained now, and put it in the promoted one's place if it passes.
+
+    Raises UserError where it has not been trained and tested.
+    """
+    paths = settings.paths
+    models, goal = Path(paths.models), load_task(name).goal
+    model, tested = models / name, Path(paths.metrics) / f"{name}.json"
+    if not (model / WEIGHTS).exists() or not tested.exists():
+        raise UserError(f"{name}: no trained and tested model; `dvc repro evaluate@{name}` makes one")
+    value = float(json.loads(tested.read_text(encoding="utf-8"))[goal.measure])
+    record = promoted(models)
+    digest = hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest()
+    held = record.get(name)
+    if held and held["sha256"] == digest:
+        return Verdict(True, f"is the promoted one, with {goal.measure.replace('_', ' ')} {held['value']:.4f}")
+    # Of another measure nothing can be said: the first of its kind.
+    comparable = held["value"] if held and held["measure"] == goal.measure else None
+    verdict = judge(goal, value, comparable, settings.general.promotion.margin)
+    if verdict.promoted:
+        with whole_folder(models / FOLDER / name) as folder:
+            shutil.copytree(model, folder, dirs_exist_ok=True)
+        record[name] = {
+            "stage": STAGE,
+            "measure": goal.measure,
+            "value": value,
+            "sha256": digest,
+            "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        write_whole(models / RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    return verdict
+
+
+def promoted(models: Path) -> dict[str, dict[str, Any]]:
+    """Model → what promoted.json says of its promoted one. Raises UserError where that file is no JSON."""
+    file = models / RECORD
+    if not file.exists():
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON ({error}); put it right, or delete it to promote anew") from None
+    return found
+
+
+def sentence(name: str, verdict: Verdict) -> str:
+    return f"{name}: {'promoted' if verdict.promoted else 'kept, not promoted'}: {verdict.reason}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m components.promote", description="Promote models that are no worse."
+    )
+    parser.add_argument("models", nargs="+", help="trained and tested models, such as cnn")
+    settings = params.load()
+    for name in parser.parse_args().models:
+        print(sentence(name, promote(name, settings)), flush=True)
+
+
+if __name__ == "__main__":
+    params.run(main)

@@ -1,0 +1,162 @@
+"""Register infra/prefect.yaml's deployments at the server of PREFECT_API_URL, with what a server needs for them.
+
+    python -m flows.deploy
+
+`prefect deploy --all` does the first half. The rest: parameters are checked against params.yaml's own ranges when a
+run is submitted, and a run whose machine died is found dead by its silence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flows.graph import DvcError, upstream
+
+FILE = Path("infra/prefect.yaml")
+POOL = "trainyard"
+SILENT_SECONDS = 90  # three heartbeats; then a run is taken for dead
+ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
+
+
+class DeployError(RuntimeError):
+    """Prefect or a file refused; the text is what it said."""
+
+
+def deploy(repo: Path, environment: Mapping[str, str]) -> list[str]:
+    """Register everything and return the deployments' names. Raises DeployError."""
+    command = [sys.executable, "-m", "flows.deploy"]
+    done = subprocess.run(command, cwd=repo, env=dict(environment), text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise DeployError((done.stderr or done.stdout).strip().removeprefix("error: "))
+    return done.stdout.split()
+
+
+def schemas(repo: Path) -> dict[str, dict[str, Any]]:
+    """Flow → the JSON schema of its parameters: what exists, within the ranges of params.yaml, and nothing else."""
+    stages = [*upstream(repo)]
+    groups = dict.fromkeys(stage.partition("@")[0] for stage in stages)
+    command = [sys.executable, "-m", "components.params", "--schema"]
+    told = subprocess.run(command, cwd=repo, text=True, capture_output=True, check=True).stdout
+    values = json.loads(told)
+    targets = {"type": "array", "items": {"enum": [*groups, *stages]}, "title": "Stages or groups; all if none"}
+    models = [stage.partition("@")[2] for stage in stages if stage.startswith("train@")]
+    count = {"type": "integer", "minimum": 1}
+    return {
+        "pipeline": _schema(
+            {
+                "targets": targets,
+                "params": {"type": "object", **values["schema"], "title": "In place of params.yaml's values"},
+                "promote": {"type": "boolean", "title": "Promote models that are as good as the promoted ones"},
+            },
+            definitions=values["definitions"],
+        ),
+        "sweep": _schema(
+            {
+                "model": {"enum": models},
+                "trials": count,
+                "grow": {"type": "boolean"},
+                "apply": {"type": "boolean"},
+                "cpus": count,
+                "gpus": {"type": "number", "minimum": 0},
+                "workers": {"type": "integer", "minimum": 0},
+            },
+            required=["model"],
+        ),
+    }
+
+
+def _schema(properties: dict[str, Any], required: list[str] | None = None, **rest: Any) -> dict[str, Any]:
+    named = {"title": "Parameters", "type": "object", "properties": properties, "required": required or [], **rest}
+    return {**named, "additionalProperties": False}
+
+
+def _register(repo: Path) -> list[str]:
+    """All of it, at the server that Prefect's settings name."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(FILE)]
+        environment = {**os.environ, "PREFECT_CLI_COLORS": "false", "COLUMNS": "200"}
+        done = subprocess.run(command, cwd=repo, env=environment, text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise DeployError((done.stdout + done.stderr).strip())
+        strict, names = schemas(repo), []
+        flows = {flow.id: flow.name for flow in client.read_flows()}
+        for deployment in client.read_deployments():
+            flow = flows[deployment.flow_id]
+            if flow in strict:
+                name = f"{flow}/{deployment.name}"
+                _restrict(client, deployment.id, name, strict[flow])
+                names.append(name)
+        _watch_for_silence()
+    return sorted(names)
+
+
+def _restrict(client: Any, deployment: Any, name: str, schema: dict[str, Any]) -> None:
+    """Give a deployment the schema of its parameters, which its own have to obey. Raises DeployError."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
+    try:
+        client.request("PATCH", "/deployments/{id}", path_params={"id": deployment}, json=body)
+    except PrefectHTTPStatusError as error:
+        reason = error.response.json().get("detail", str(error))
+        raise DeployError(f"{FILE}: {name}: {str(reason).removeprefix('Error updating deployment: ')}") from None
+
+
+def _watch_for_silence() -> None:
+    """The automation that marks a run as Crashed once its heartbeats stop without an end."""
+    from prefect.automations import Automation
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    name, beat = "Silent runs crashed", "prefect.flow-run.heartbeat"
+    wanted = Automation(
+        name=name,
+        trigger=EventTrigger(
+            after={beat},
+            expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENT_SECONDS),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                name=None,
+                state=StateType.CRASHED,
+                force=False,
+                message=f"no sign of life for {SILENT_SECONDS} s: its machine or process died",
+            )
+        ],
+    )
+    try:
+        known: Any = Automation.read(name=name)
+    except ValueError:
+        wanted.create()
+    else:
+        wanted.id = known.id
+        wanted.update()
+
+
+def main() -> None:
+    try:
+        print(*_register(Path.cwd()))
+    except (DeployError, DvcError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

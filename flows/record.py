@@ -1,0 +1,88 @@
+"""What a run leaves to look at: Prefect's artifacts, and how long each stage took."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+EPOCH = re.compile(r"^\S+  epoch +(\d+)/(\d+)  (.*)")
+SECONDS_FILE = "seconds.json"  # in the scratch folder
+Rows = list[dict[str, float | str]]
+
+
+def with_progress(stage: str, log: Callable[[str], None]) -> Callable[[str], None]:
+    """The same log, that also keeps a bar of the stage's epochs in Prefect's page."""
+    bars: list[UUID] = []
+
+    def note(line: str) -> None:
+        log(line)
+        if found := EPOCH.match(line):
+            done, epochs, measured = found.groups()
+            percent, text = 100 * int(done) / int(epochs), f"{stage}: epoch {done} of {epochs}, {measured}"
+            if bars:
+                update_progress_artifact(artifact_id=bars[0], progress=percent, description=text)
+            else:
+                made: Any = create_progress_artifact(percent, key=key(f"epochs-{stage}"), description=text)
+                bars.append(made)
+
+    return note
+
+
+def key(name: str) -> str:
+    """As Prefect allows the key of an artifact: "epochs-train@cnn" is "epochs-train-cnn"."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def leave(rows: Rows, metrics: Path, page: Path) -> None:
+    """The table of the run's stages and the link to its report."""
+    shown = [{**row, "seconds": round(float(row["seconds"]), 1), "measure": measure(row, metrics)} for row in rows]
+    create_table_artifact(table=shown, key="stages", description="What each stage did")
+    if page.exists():
+        create_link_artifact(link=page.resolve().as_uri(), link_text="The report", key="report")
+
+
+def measure(row: Mapping[str, float | str], metrics: Path) -> str:
+    """ "accuracy 0.9712": the first test measure of an evaluated model, else nothing."""
+    group, _, name = str(row["stage"]).partition("@")
+    file = metrics / f"{name}.json"
+    if group not in ("evaluate", "study", "baseline") or not file.exists():
+        return ""
+    measures = json.loads(file.read_text(encoding="utf-8"))
+    first = next((key for key, value in measures.items() if isinstance(value, int | float)), None)
+    return f"{first.replace('_', ' ')} {measures[first]:.4f}" if first else ""
+
+
+def last_seconds(scratch: Path) -> dict[str, float]:
+    """Stage → the seconds that it took when it last ran here."""
+    try:
+        found: dict[str, float] = json.loads((scratch / SECONDS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def note_seconds(scratch: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
+    """Remember how long the stages took that ran."""
+    new = {str(row["stage"]): round(float(row["seconds"]), 1) for row in rows if row["outcome"] == "ran"}
+    if new:
+        part = scratch / f".{SECONDS_FILE}.part"
+        part.write_text(json.dumps({**last_seconds(scratch), **new}, indent=1), encoding="utf-8")
+        part.replace(scratch / SECONDS_FILE)
+
+
+def table(rows: Iterable[Mapping[str, float | str]]) -> str:
+    """Stage, what was done and seconds, a line each."""
+    lines = [*rows]
+    width = max(len(str(row["stage"])) for row in lines)
+    return "\n".join(f"{row['stage']:<{width}}  {row['outcome']:<9}  {row['seconds']:6.1f} s" for row in lines)

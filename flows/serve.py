@@ -1,0 +1,196 @@
+"""A Prefect server, a worker and this project's deployments on this machine, until Ctrl-C.
+
+    python -m flows.serve [--port 4200]
+
+Everything listens on loopback and asks for a password, made at the first start. SQLite keeps what the server knows;
+PREFECT_SERVER_DATABASE_CONNECTION_URL=postgresql+asyncpg://… makes it Postgres.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect.settings import get_current_settings
+
+from flows.deploy import POOL, DeployError, deploy
+from flows.server import wait_until_healthy
+from flows.stage import stop_tree
+
+REPO = Path(__file__).resolve().parent.parent
+HEARTBEAT_SECONDS = 30  # the least that Prefect allows
+RESTARTS, WITHIN_SECONDS = 5, 300.0
+STOP_SECONDS = 20
+SAFE = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",  # a page of another site cannot post with a visitor's login
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),  # what tells that a run is alive
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",  # its trainers are to stop within 10 s
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_DEPLOYMENT_BATCH_SIZE": "100",
+    "PREFECT_LOGGING_TO_API_MAX_LOG_SIZE": "100000",
+}
+
+
+class ServeError(RuntimeError):
+    """What the user can mend; the text says how."""
+
+
+@dataclass
+class Kept:
+    """A process that is started again when it dies."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    starts: list[float] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.starts.append(time.monotonic())
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows.child", sys.executable, *self.command],
+                cwd=REPO,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C ends the runs first, then these
+            )
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def restart(self) -> None:
+        """Start it anew. Raises ServeError where it has died too often."""
+        recent = [begun for begun in self.starts if time.monotonic() - begun < WITHIN_SECONDS]
+        if len(recent) > RESTARTS:
+            raise ServeError(f"the {self.name} died {len(recent)} times in {WITHIN_SECONDS:.0f} s; its log: {self.log}")
+        print(f"The {self.name} died; starting it again", flush=True)
+        self.start()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            stop_tree(self.process.pid)
+            self.process.wait()
+
+
+def settings(port: int, home: Path) -> dict[str, str]:
+    """The environment of the server, the worker and its runs; what the user has set stays."""
+    auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or _password(home / "password")
+    origin = f"http://127.0.0.1:{port}"
+    given = {
+        **SAFE,
+        "PREFECT_SERVER_API_AUTH_STRING": auth,
+        "PREFECT_API_AUTH_STRING": auth,
+        "PREFECT_API_URL": f"{origin}/api",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origin,
+    }
+    return {**given, **os.environ, **{name: given[name] for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL")}}
+
+
+def _password(file: Path) -> str:
+    """The user and password of this project's server, which no one else may read."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_secret(file, f"trainyard:{secrets.token_urlsafe(24)}")
+    return file.read_text()
+
+
+def _write_secret(file: Path, text: str) -> None:
+    """A file that no other user of this machine can read."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServeError(f"port {port}: {error.strerror}; give another one: --port {port + 1}") from None
+
+
+def serve(port: int) -> None:
+    """Start everything, keep it up, and stop it in order. Raises ServeError."""
+    _refuse_taken(port)
+    home = get_current_settings().home.resolve()
+    environment = settings(port, home)
+    server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    worker = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    worker += ["--prefetch-seconds", "0", "--name", "this-machine"]
+    kept = [Kept("server", server, environment, home / "server.log")]
+    kept.append(Kept("worker", worker, environment, home / "worker.log"))
+    try:
+        kept[0].start()
+        assert kept[0].process is not None
+        wait_until_healthy(kept[0].process, environment["PREFECT_API_URL"], kept[0].log)
+        names = deploy(REPO, environment)
+        kept[1].start()
+        _tell(port, home, environment, names)
+        while True:
+            for each in kept:
+                if not each.alive():
+                    each.restart()
+            time.sleep(1)
+    finally:
+        if kept[0].alive():
+            _cancel_runs(environment)
+        for each in reversed(kept):
+            each.stop()
+
+
+def _tell(port: int, home: Path, environment: Mapping[str, str], names: list[str]) -> None:
+    login = home / "login.sh"
+    exported = [f"export {name}='{environment[name]}'" for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")]
+    _write_secret(login, "\n".join([*exported, ""]))
+    shown = login.relative_to(REPO) if login.is_relative_to(REPO) else login
+    print(f"Deployments: {', '.join(names)}")
+    print(f"Start one:   source {shown} && prefect deployment run {names[0]}")
+    print(f"Address:     http://127.0.0.1:{port}   user and password: {shown.with_name('password')}", flush=True)
+
+
+def _cancel_runs(environment: Mapping[str, str]) -> None:
+    """Cancel what runs, so that it ends by itself and is known to have been stopped."""
+    command = [sys.executable, "-m", "flows.cancel", str(STOP_SECONDS)]
+    done = subprocess.run(command, cwd=REPO, env=dict(environment), text=True, capture_output=True, check=False)
+    if done.stdout.strip() or done.returncode:
+        print(done.stdout.strip() or done.stderr.strip(), flush=True)
+
+
+def _stop(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Serve this project's deployments.")
+    parser.add_argument("--port", type=int, default=4200, help="of the server on 127.0.0.1")
+    port = parser.parse_args().port
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        serve(port)
+    except KeyboardInterrupt:
+        print("stopped; `make serve` goes on with the same schedules", file=sys.stderr)
+        sys.exit(130)
+    except (ServeError, DeployError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What a run would do, how long it would take, where it works, and which changes to params.yaml are allowed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from components import params
+from components.schema import of_changes
+from flows.graph import reasons
+from flows.plan import estimate, plan
+from flows.record import key, last_seconds, measure, note_seconds
+from flows.workspace import merged, workspace
+from tests.conftest import Project
+
+GRAPH = {"split": (), "train@a": ("split",), "train@b": ("split",), "report": ("train@a", "train@b")}
+SECONDS = {"split": 2.0, "train@a": 10.0, "train@b": 6.0, "report": 1.0}
+
+
+def test_two_stages_side_by_side_take_as_long_as_the_longer_one() -> None:
+    assert estimate(GRAPH, GRAPH.keys(), SECONDS, at_once=2) == 13
+    assert estimate(GRAPH, GRAPH.keys(), SECONDS, at_once=1) == 19
+    assert estimate(GRAPH, {"train@b", "report"}, SECONDS, at_once=2) == 7
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Project:
+    """A copy of the project with a chain of two stages that copy a file."""
+    project = Project(tmp_path / "project")
+    (project.folder / "dvc.yaml").write_text(
+        "stages:\n"
+        "  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [source], outs: [first.txt]}\n"
+        "  second: {cmd: cp first.txt second.txt, deps: [first.txt], outs: [second.txt]}\n"
+    )
+    (project.folder / "in.txt").write_text("one")
+    return project
+
+
+def planned(project: Project, seconds: dict[str, float]) -> str:
+    return plan({"first": (), "second": ("first",)}, project.folder, seconds, at_once=2)
+
+
+def test_a_plan_names_each_stage_its_reason_and_the_time_that_it_took(small: Project) -> None:
+    assert "it has not run yet" in planned(small, {})
+    assert "2 of which no time is known" in planned(small, {})
+    assert small.run("dvc", "repro").returncode == 0
+    assert planned(small, {}) == "Nothing to do: all 2 stages are up to date."
+    small.change(source="full")
+    said = planned(small, {"first": 70, "second": 5})
+    assert "first   1 min 10 s  source changed" in said
+    assert "second        5 s  after first" in said
+    assert "2 of 2 stages would run, or come from DVC's cache, 2 side by side: about 1 min 15 s" in said
+
+
+def test_a_lost_output_and_a_changed_dependency_are_told_apart(small: Project) -> None:
+    assert small.run("dvc", "repro").returncode == 0
+    (small.folder / "in.txt").write_text("two")
+    (small.folder / "second.txt").unlink()
+    assert reasons(small.folder) == {"first": ["in.txt changed"], "second": ["its output second.txt is gone"]}
+
+
+def test_times_are_remembered_of_the_stages_that_ran(tmp_path: Path) -> None:
+    note_seconds(tmp_path, [{"stage": "a", "outcome": "ran", "seconds": 2.04}])
+    note_seconds(
+        tmp_path, [{"stage": "b", "outcome": "ran", "seconds": 1}, {"stage": "a", "outcome": "cached", "seconds": 0}]
+    )
+    assert last_seconds(tmp_path) == {"a": 2.0, "b": 1}
+    (tmp_path / "seconds.json").write_text("{")
+    assert last_seconds(tmp_path) == {}
+
+
+def test_the_table_shows_the_first_test_measure(tmp_path: Path) -> None:
+    (tmp_path / "cnn.json").write_text('{"accuracy": 0.9713, "loss": 0.1}')
+    assert measure({"stage": "evaluate@cnn"}, tmp_path) == "accuracy 0.9713"
+    assert measure({"stage": "train@cnn"}, tmp_path) == ""
+    assert key("epochs-train@sliding_window") == "epochs-train-sliding-window"
+
+
+def test_other_values_work_in_a_copy_with_the_projects_cache(small: Project) -> None:
+    assert small.run("dvc", "repro").returncode == 0
+    with workspace(small.folder, ".runs", {"cnn": {"dropout": 0.4}}, print) as folder:
+        values = YAML(typ="safe").load((folder / "params.yaml").read_text())
+        assert values["cnn"]["dropout"] == 0.4
+        again = Project.__new__(Project)
+        again.folder, again.started, again.environment = folder, [], small.environment
+        done = again.run("dvc", "repro")
+        assert done.returncode == 0, done.stdout
+        assert "Running stage" not in done.stdout, "the stages come from the project's cache"
+        assert (folder / "second.txt").read_text() == "one"
+    assert YAML(typ="safe").load((small.folder / "params.yaml").read_text())["cnn"]["dropout"] != 0.4
+    with workspace(small.folder, ".runs", {"cnn": {"dropout": 0.4}}, print) as second:
+        assert second == folder, "the same values, the same copy: what was trained there goes on"
+
+
+def test_changes_reach_into_sections_and_replace_lists() -> None:
+    values = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    assert merged(values, {"a": {"c": [9]}}) == {"a": {"b": 1, "c": [9]}, "d": 3}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    told = of_changes(params.General, params.section_types())
+    return {"type": "object", **told["schema"], "definitions": told["definitions"]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"cnn": {"dropout": 0.4, "filters": [8, 8]}},
+        {"source": "full"},
+        {"mnist": {"split": {"validation": 0.1}}},
+        {"search": {"trials": 4}},
+    ],
+)
+def test_a_change_within_the_ranges_is_allowed(schema: dict[str, Any], changes: dict[str, Any]) -> None:
+    jsonschema.validate(json.loads(json.dumps(changes)), schema)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cnn": {"dropout": 1.5}}, "1.5 is"),
+        ({"cnn": {"dropuot": 0.5}}, "dropuot"),
+        ({"cnnn": {}}, "cnnn"),
+        ({"cnn": {"epochs": "ten"}}, "ten"),
+        ({"paths": {"raw": "elsewhere"}}, "paths"),
+    ],
+)
+def test_a_change_beyond_them_is_refused(schema: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=said):
+        jsonschema.validate(changes, schema)

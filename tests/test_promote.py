@@ -1,0 +1,92 @@
+"""The gate: which newly trained models take the promoted ones' places."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components import params
+from components.params import UserError
+from components.promote import judge, promote, promoted, sentence
+from components.task import Goal
+
+ACCURACY, LOSS = Goal("accuracy", more=True), Goal("loss", more=False)
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "held", "passes"),
+    [
+        (ACCURACY, 0.5, None, True),
+        (ACCURACY, 0.91, 0.90, True),
+        (ACCURACY, 0.8911, 0.90, True),  # 1% of 0.90 may be lost
+        (ACCURACY, 0.8909, 0.90, False),
+        (LOSS, 1.009, 1.0, True),
+        (LOSS, 1.011, 1.0, False),
+        (LOSS, 0.2, 1.0, True),
+        (Goal("elbo", more=True), -100.9, -100.0, True),
+        (Goal("elbo", more=True), -101.1, -100.0, False),
+        (ACCURACY, float("nan"), 0.1, False),
+        (ACCURACY, float("nan"), None, False),
+    ],
+)
+def test_a_model_passes_unless_it_is_worse_by_more_than_the_margin(
+    goal: Goal, value: float, held: float | None, passes: bool
+) -> None:
+    assert judge(goal, value, held, margin=0.01).promoted is passes
+
+
+@pytest.fixture
+def settings(committed: params.Params, tmp_path: Path) -> params.Params:
+    """params.yaml's values, of which models and measures lie in an empty folder."""
+    own = {"models": str(tmp_path / "models"), "metrics": str(tmp_path / "metrics")}
+    general = committed.general.model_copy(update={"paths": committed.paths.model_copy(update=own)})
+    return params.Params(general, committed.sections)
+
+
+def train(settings: params.Params, weights: bytes, accuracy: float) -> None:
+    """What a training and its test leave, as far as the gate reads it."""
+    for file, content in (
+        (Path(settings.paths.models) / "cnn/model.safetensors", weights),
+        (Path(settings.paths.metrics) / "cnn.json", json.dumps({"accuracy": accuracy, "loss": 0.1}).encode()),
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def held(settings: params.Params) -> bytes:
+    return (Path(settings.paths.models) / "promoted/cnn/model.safetensors").read_bytes()
+
+
+def test_the_first_is_promoted_a_worse_one_is_kept_and_a_better_one_takes_its_place(settings: params.Params) -> None:
+    train(settings, b"first", 0.9)
+    assert sentence("cnn", promote("cnn", settings)) == "cnn: promoted: the first one, with accuracy 0.9000"
+    train(settings, b"worse", 0.8)
+    told = "cnn: kept, not promoted: accuracy 0.8000 against 0.9000 is worse by more than 0.0090"
+    assert sentence("cnn", promote("cnn", settings)) == told
+    assert held(settings) == b"first"
+    train(settings, b"better", 0.95)
+    assert promote("cnn", settings).promoted
+    assert held(settings) == b"better"
+    assert promoted(Path(settings.paths.models))["cnn"]["value"] == 0.95
+
+
+def test_small_losses_do_not_add_up_when_the_same_model_is_judged_again(settings: params.Params) -> None:
+    train(settings, b"first", 0.9)
+    promote("cnn", settings)
+    assert "is the promoted one" in promote("cnn", settings).reason
+
+
+def test_a_model_that_was_never_tested_is_one_message(settings: params.Params) -> None:
+    with pytest.raises(UserError, match="`dvc repro evaluate@cnn` makes one"):
+        promote("cnn", settings)
+
+
+def test_a_broken_record_is_not_written_over(settings: params.Params) -> None:
+    train(settings, b"first", 0.9)
+    file = Path(settings.paths.models) / "promoted.json"
+    file.write_text("{")
+    with pytest.raises(UserError, match="delete it to promote anew"):
+        promote("cnn", settings)
+    assert file.read_text() == "{"
