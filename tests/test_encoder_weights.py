@@ -105,7 +105,7 @@ def test_without_its_line_in_dvc_yaml_it_is_refused_so_that_nothing_stale_is_use
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.processes
 def test_dvc_trains_the_autoencoder_first(project: Project) -> None:
     project.change(transfer__data="mnist", transfer__backbone=NAME, transfer__weights="autoencoder")
     project.change(autoencoder__epochs=1)

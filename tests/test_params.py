@@ -161,7 +161,7 @@ def test_the_check_prints_the_resolved_values(
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "command", ["components.params", "components.train cnn", "components.data.download mnist", "flows.pipeline"]
 )

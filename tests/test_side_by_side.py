@@ -15,7 +15,7 @@ from flows.stage import reproduce
 from tests.conftest import Project
 from tests.test_serve import waited_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(400)]
 
 STAGES = """
 stages:

@@ -22,7 +22,7 @@ from components.cluster import free_port
 from components.data.loaders import open_split, save_split
 from tests.conftest import Project, lines_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
 SPACE = {"learning_rate": {"log_uniform": [0.0005, 0.02]}, "dropout": {"uniform": [0.2, 0.5]}}
 

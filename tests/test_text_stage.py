@@ -338,7 +338,7 @@ def test_rows_are_written_in_groups_of_one_size(stage: Stage, monkeypatch: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.processes
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data warns of its own defaults
 def test_ray_data_gives_what_one_process_does(stage: Stage) -> None:
     made = [(f"{content} {n}", label) for n in range(30) for content, label in ROWS]

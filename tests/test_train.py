@@ -10,16 +10,22 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
+from components import params
 from components.cluster import free_port
-from tests.conftest import Project, lines_until, with_small_pictures
+from components.features import training_split
+from components.loop import fit
+from components.task import TrainingConfig, load_task
+from components.weights import load_weights
+from tests.conftest import CPU, Project, lines_until, with_small_pictures
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 EPOCHS = 8
 TRAIN = ("components.train", "cnn")
@@ -61,6 +67,31 @@ def uninterrupted(prepared: Project) -> bytes:
     assert len(re.findall(r"epoch +\d+/8", done.stdout)) == EPOCHS
     assert len(history(prepared)) == EPOCHS
     return weights(prepared)
+
+
+def on_two_workers(project: Project, model: str) -> pd.DataFrame:
+    """The epochs of a training by Ray."""
+    shutil.rmtree(project.folder / ".runs", ignore_errors=True)
+    done = project.run("components.train", model, TRAINYARD_WORKERS="2")
+    assert done.returncode == 0, done.stdout
+    assert "training on 2 workers" in done.stdout
+    return pd.read_csv(project.folder / f"data/models/{model}/history.csv")
+
+
+def in_one_process(project: Project, model: str) -> pd.DataFrame:
+    """The epochs of the same training without Ray."""
+    with chdir(project.folder):
+        settings, task = params.load(), load_task(model)
+        config = settings.sections[model]
+        assert isinstance(config, TrainingConfig)
+        weights = load_weights(Path(settings.paths.weights) / model) if config.starts_from_weights else None
+        split = training_split(settings.paths, model, config)
+        return pd.DataFrame(fit(task, config, split, CPU, lambda *_: None, weights=weights).history)
+
+
+def same_training(one: pd.DataFrame, two: pd.DataFrame) -> None:
+    for column in ("loss", "validation_loss", "gradient_norm"):
+        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column
 
 
 def ray_worker(process: subprocess.Popen[str]) -> psutil.Process:
@@ -155,15 +186,9 @@ def test_two_workers_average_gradients_as_one_worker_has_them(untrained: Project
     kept = (untrained.folder / "params.yaml").read_text()
     # 800 examples in batches of 48 end with a short batch, and 3 workers would share none evenly.
     untrained.change(cnn__dropout=0.0, cnn__epochs=1, cnn__batch_size=48)
-    found = {}
-    for workers in ("1", "2"):
-        shutil.rmtree(untrained.folder / ".runs", ignore_errors=True)
-        done = untrained.run(*TRAIN, TRAINYARD_WORKERS=workers)
-        assert f"training on {workers} worker" in done.stdout, done.stdout
-        found[workers] = history(untrained).iloc[0]
+    one, two = in_one_process(untrained, "cnn"), on_two_workers(untrained, "cnn")
     (untrained.folder / "params.yaml").write_text(kept)
-    for measure in ("loss", "validation_loss", "gradient_norm"):
-        assert found["2"][measure] == pytest.approx(found["1"][measure], rel=1e-4), measure
+    same_training(one, two)
 
 
 def test_a_cluster_too_small_fails_in_seconds(untrained: Project) -> None:
@@ -231,22 +256,12 @@ def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]
     project.end()
 
 
-def measured(project: Project, model: str, workers: int) -> pd.DataFrame:
-    shutil.rmtree(project.folder / ".runs", ignore_errors=True)
-    done = project.run("components.train", model, TRAINYARD_WORKERS=str(workers))
-    assert done.returncode == 0, done.stdout
-    assert f"training on {workers} worker" in done.stdout
-    return pd.read_csv(project.folder / f"data/models/{model}/history.csv")
-
-
 def test_transfer_on_two_workers_is_the_same_training(with_pictures: Project) -> None:
-    one, two = (measured(with_pictures, "transfer", workers) for workers in (1, 2))
-    for column in ("loss", "validation_loss", "gradient_norm"):
-        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column
+    same_training(in_one_process(with_pictures, "transfer"), on_two_workers(with_pictures, "transfer"))
 
 
 def test_ssd_trains_on_two_workers(with_pictures: Project) -> None:
-    found = measured(with_pictures, "ssd", 2)
+    found = on_two_workers(with_pictures, "ssd")
     assert len(found) == 2
     assert found["loss"][1] < found["loss"][0]
 
@@ -270,6 +285,4 @@ def test_word2vec_trains_on_two_workers(with_texts: Project) -> None:
 
 
 def test_an_lstm_on_two_workers_is_the_same_training(with_texts: Project) -> None:
-    one, two = (measured(with_texts, "lstm", workers) for workers in (1, 2))
-    for column in ("loss", "validation_loss", "gradient_norm"):
-        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column
+    same_training(in_one_process(with_texts, "lstm"), on_two_workers(with_texts, "lstm"))
