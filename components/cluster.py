@@ -1,11 +1,13 @@
 """Ray: the settings that matter, each with its reason; joining a cluster; how many workers it can hold.
 
 python -m components.cluster --port 6380      a head on loopback, for as long as this command runs
+python -m components.cluster --plan           where a training's workers would go (cluster_plan.py)
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import secrets
@@ -13,8 +15,12 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from components import params
 from components.params import UserError
+from components.storage import VARIABLE as STORAGE
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
 SETTINGS = {
@@ -31,6 +37,11 @@ SETTINGS = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
 }
 WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster
+STORAGE_SETTINGS = (  # as well, where a storage is used; unset on the driver, each node has its own
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
+)  # fmt: skip
+IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`: what the job was submitted with, as JSON
 
 OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, on this machine alone
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
@@ -97,7 +108,23 @@ def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
 
 def worker_environment() -> dict[str, str]:
     """What each worker's environment must hold, on whichever machine it is."""
-    return {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
+    found = {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
+    if os.environ.get(STORAGE):
+        found |= {name: os.environ[name] for name in STORAGE_SETTINGS if name in os.environ}
+    return found
+
+
+def carried(address: str | None) -> dict[str, Any] | None:
+    """What Ray brings to every process of a cluster that was started elsewhere: settings, and this project's code.
+
+    What a job was submitted with it has already, and twice would be an error of Ray's.
+    """
+    if not address or (address.startswith(LOOPBACK) and not os.environ.get(STORAGE)):
+        return None  # started from here, as the pipeline's own cluster is, and with this environment
+    job = json.loads(os.environ.get(IN_RAY_JOB, "{}")).get("runtime_env") or {}
+    variables = {n: v for n, v in worker_environment().items() if n not in job.get("env_vars", {})}
+    elsewhere = not address.startswith(LOOPBACK) and IN_RAY_JOB not in os.environ
+    return {"env_vars": variables, **({"working_dir": str(Path.cwd())} if elsewhere else {})}
 
 
 def connect() -> None:
@@ -113,12 +140,10 @@ def connect() -> None:
         _probe(address)
     import ray  # after the settings, which it reads when imported
 
-    # The nodes of a cluster that was started elsewhere do not have them.
-    carried = {"env_vars": worker_environment()} if address and not address.startswith(LOOPBACK) else None
     try:
         ray.init(
             address=address or "local",
-            runtime_env=carried,
+            runtime_env=carried(address),
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -174,14 +199,22 @@ def place(nodes: Sequence[Mapping[str, float]], asked: str | None) -> Placement:
         if workers > sum(gpus):
             raise _too_small(workers, "one GPU", f"{sum(gpus)} GPUs", nodes)
         # The node with the fewest cores per GPU decides, so that a worker fits on each.
-        per_worker = min((c // g for c, g in zip(cpus, gpus, strict=True) if g), default=1)
-        return Placement(workers, cpus=max(1, per_worker), gpus=1)
+        per_worker = max(1, min((c // g for c, g in zip(cpus, gpus, strict=True) if g), default=1))
+        fitting = sum(min(g, c // per_worker) for c, g in zip(cpus, gpus, strict=True))
+        if workers > fitting:
+            raise _too_small(workers, "one GPU and one CPU core", f"cores for {fitting} of its GPUs", nodes)
+        return Placement(workers, cpus=per_worker, gpus=1)
     with_cpus = [c for c in cpus if c]
     workers = count or len(with_cpus)
     for size in range(max(with_cpus, default=0), 0, -1):
         if sum(c // size for c in with_cpus) >= max(1, workers):
             return Placement(max(1, workers), cpus=size, gpus=0)
     raise _too_small(max(1, workers), "one CPU core", f"{sum(cpus)} cores", nodes)
+
+
+def spans_machines() -> bool:
+    """Whether the joined cluster has, or may get, nodes on other machines than this."""
+    return len(nodes()) > 1 or not os.environ.get("RAY_ADDRESS", LOOPBACK[0]).startswith(LOOPBACK)
 
 
 def slots(nodes: Sequence[Mapping[str, float]], cpus: int | None, gpus: float | None, workers: int) -> Slots:
@@ -232,11 +265,19 @@ def free_port() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.cluster", description="Start a Ray head.")
-    parser.add_argument("--port", type=int, required=True, help="the port that stages join it by")
-    port = parser.parse_args().port
+    parser = argparse.ArgumentParser(prog="python -m components.cluster", description="Start a Ray head, or plan.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--port", type=int, help="the port that stages join the head by")
+    what.add_argument("--plan", action="store_true", help="print where a training's workers would go; train nothing")
+    parser.add_argument("--nodes", help='of a cluster that is not there: "8 CPU 2 GPU, 8 CPU 2 GPU, 16 CPU"')
+    given = parser.parse_args()
+    if given.plan:
+        from components import cluster_plan
+
+        print(cluster_plan.plan(given.nodes))
+        return
     apply_settings(own_cluster=True, starts_head=True)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={given.port}"]
     # Ports of its own for what nothing here uses, so that two pipelines can run on one machine.
     command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
     command += ["--include-dashboard=false"]
@@ -244,4 +285,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    params.run(main)

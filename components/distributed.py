@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from components import checkpoints, cluster
 from components.cluster import Placement
 from components.data.loaders import Split
 from components.loop import State
+from components.node_data import send
 from components.params import UserError
 from components.progress import ProgressPrinter
+from components.storage import Location
 from components.task import Task, TrainingConfig
 
 WORKER_FAILURES = 3  # lost processes and machines; a fault in the config or the data is not tried again
@@ -28,13 +28,20 @@ class TrainingError(RuntimeError):
 
 
 def fit_on_ray(
-    task: Task, config: TrainingConfig, split: Split, run: Path, resume: Path | None, weights: Path | None = None
+    task: Task,
+    config: TrainingConfig,
+    split: Split,
+    run: Location,
+    resume: Location | None,
+    weights: Path | None = None,
+    storage: Location | None = None,
 ) -> State:
     """Train on the cluster at RAY_ADDRESS, or on one of its own, and return the finished training's state.
 
-    run:     the run's folder, for checkpoints and progress; on a cluster of several machines it is shared.
+    run:     the run's folder, for checkpoints; on a cluster of several machines all of them reach it.
     resume:  the file of the state to go on from.
     weights: the folder of the published weights to start from.
+    storage: where nodes without the data fetch them from.
     Raises UserError for what the user can mend, TrainingError when workers fail again and again.
     """
     cluster.connect()
@@ -45,20 +52,21 @@ def fit_on_ray(
 
     try:
         place = cluster.placement()
-        # A new name each time: Ray continues by name from its own records, which a kill may leave half-written.
-        attempt = checkpoints.attempts(run) / f"{time.time_ns()}-{os.getpid()}"
-        attempt.mkdir(parents=True)
-        progress = attempt / "progress.jsonl"
+        published = storage if cluster.spans_machines() else None
         job = Job(
             task=task.name,
             config=config.model_dump_json(),
-            split=str(split.folder.resolve()),
-            resume=str(resume) if resume else None,
-            weights=str(weights.resolve()) if weights else None,
+            split=send(split.folder, published),
+            resume=resume,
+            weights=send(weights, published) if weights else None,
         )
         print(f"{task.name}: training on {place}", flush=True)
-        with ProgressPrinter(task.name, progress, config.epochs):
-            result = off_main_thread(trainer(job, place, attempt, [ProgressFile(progress)]).fit)
+        # Ray's controller, which writes the progress, runs on this machine, wherever the workers are.
+        with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as scratch:
+            progress = Path(scratch, "progress.jsonl")
+            attempt = trainer(job, place, checkpoints.new_attempt(run), [ProgressFile(progress)])
+            with ProgressPrinter(task.name, progress, config.epochs):
+                result = off_main_thread(attempt.fit)
     except TrainingFailedError as error:
         logs = Path(gettempdir(), "ray", ray.get_runtime_context().get_session_name(), "logs")
         raise TrainingError(f"{task.name}: the training failed: {str(error).strip()}\nRay's logs: {logs}") from None
@@ -67,7 +75,8 @@ def fit_on_ray(
     if result.return_value is not None:
         raise UserError(str(result.return_value))
     assert result.checkpoint is not None, "an epoch was reported, so there is a checkpoint"
-    return checkpoints.load_state(Path(result.checkpoint.path) / checkpoints.STATE_FILE)
+    newest = Location(result.checkpoint.filesystem, result.checkpoint.path)
+    return checkpoints.load_state(newest / checkpoints.STATE_FILE)
 
 
 def off_main_thread(fit: Callable[[], Any]) -> Any:
@@ -84,7 +93,7 @@ def off_main_thread(fit: Callable[[], Any]) -> Any:
     return done.result()
 
 
-def trainer(job: Any, place: Placement, attempt: Path, callbacks: Sequence[Any]) -> Any:
+def trainer(job: Any, place: Placement, attempt: Location, callbacks: Sequence[Any]) -> Any:
     """Ray's trainer of a Job whose storage is the folder `attempt`. gloo on CPUs, NCCL on GPUs: Ray's own choice."""
     from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -100,7 +109,8 @@ def trainer(job: Any, place: Placement, attempt: Path, callbacks: Sequence[Any])
         ),
         run_config=RunConfig(
             name=attempt.name,
-            storage_path=str(attempt.parent),
+            storage_path=attempt.parent.path,
+            storage_filesystem=attempt.filesystem,
             failure_config=FailureConfig(max_failures=WORKER_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             worker_runtime_env={"env_vars": cluster.worker_environment()},

@@ -20,6 +20,7 @@ from components.checkpoints import STATE_FILE, load_state
 from components.files import write_whole
 from components.loop import State, is_finished
 from components.search_space import Values
+from components.storage import local
 from components.task import Goal, TrainingConfig
 
 Outcome = Literal["finished", "stopped", "failed"]
@@ -112,7 +113,7 @@ class Ledger:
     def final_state(self, number: int) -> State | None:
         """The state that a trial ended with, if it is still there."""
         file = self.folder(number) / STATE_FILE
-        return load_state(file) if file.exists() else None
+        return load_state(local(file)) if file.exists() else None
 
     def read(self, number: int) -> Trial:
         folder = self.folder(number)

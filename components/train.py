@@ -26,6 +26,7 @@ from components.loop import is_finished
 from components.pretrained import digest_of
 from components.process import end_with_parent
 from components.source_code import source_of
+from components.storage import Location, local, shared
 from components.task import Task, TrainingConfig, load_task
 from components.weights import check_fits, load_weights
 
@@ -49,14 +50,17 @@ def train(
 
     weights: the folder of the published weights to start from, for a task that has such.
 
-    Checkpoints are kept under `runs`/<key>/; a killed training goes on from its last epoch, and a finished
-    one whose model was lost is not trained again. Raises UserError for what the user can mend.
+    Checkpoints are kept under `runs`/<key>/, or in the shared storage under the same names; a killed training goes on
+    from its last epoch, and a finished one whose model was lost is not trained again.
+    Raises UserError for what the user can mend.
     """
     task.build(config, split.spec)  # a model that does not fit its data should not wait for Ray
     published = load_weights(weights) if weights else {}
-    run = runs.resolve() / run_key(task, config, split, published)
-    run.mkdir(parents=True, exist_ok=True)
-    with only_one(run.with_suffix(".lock"), task.name):
+    storage = shared()
+    stage = kept_in(runs, storage)
+    run = stage / run_key(task, config, split, published)
+    runs.mkdir(parents=True, exist_ok=True)
+    with only_one(runs / f"{run.name}.lock", task.name):
         state, file = checkpoints.newest_state(run)
         if state is None or not is_finished(config, state["history"], state["best"]):
             if state is not None:
@@ -64,12 +68,18 @@ def train(
                     f"{task.name}: going on after epoch {len(state['history'])} of {config.epochs}",
                     flush=True,
                 )
-            state = fit_on_ray(task, config, split, run, resume=file, weights=weights)
+            state = fit_on_ray(task, config, split, run, resume=file, weights=weights, storage=storage)
             checkpoints.keep_finished(run, state)
         else:
             print(f"{task.name}: already trained; the model is taken from {file}", flush=True)
         artifact.save(target, task, config, split.spec, state, published)
-    checkpoints.forget_finished(runs, but=run)
+    for key in checkpoints.forget_finished(stage, but=run.name):
+        (runs / f"{key}.lock").unlink(missing_ok=True)
+
+
+def kept_in(runs: Path, storage: Location | None) -> Location:
+    """The folder of a stage's trainings: `runs`, or the one of its name in the storage if there is one."""
+    return storage / runs.name if storage else local(runs)
 
 
 def main() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,8 +22,10 @@ from components.data.loaders import open_split
 from components.files import write_whole
 from components.ledger import all_trained, measured, read_epochs, trial_folder, write_epochs
 from components.loop import State, fit
+from components.node_data import Sent, on_this_node
 from components.params import UserError
 from components.search_space import Range, Values
+from components.storage import local
 from components.task import Task, TrainingConfig, load_task
 from components.weights import load_weights
 
@@ -34,14 +34,14 @@ NUMBER = "number"  # the trial's, in what Tune hands to it
 
 
 class TrialJob(TypedDict):
-    """What all trials of a sweep share, as plain values."""
+    """What all trials of a sweep share."""
 
     task: str
     base: str  # the model's section, JSON
     space: str  # JSON: key → range
     sweep: str  # the sweep's folder
-    split: str
-    weights: str | None
+    split: Sent
+    weights: Sent | None
     exploits: bool  # whether one trial may go on from another's state, as in population-based training
     place: Placement | None  # the workers of each trial, or None: it trains in its own process
 
@@ -103,8 +103,8 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
             tune.report(_result(task, config, epochs), checkpoint=checkpoint)
 
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    weights = load_weights(Path(job["weights"])) if job["weights"] else None
-    fit(task, config, open_split(Path(job["split"])), device, report, resume=state, weights=weights)
+    weights = load_weights(on_this_node(job["weights"])) if job["weights"] else None
+    fit(task, config, open_split(on_this_node(job["split"])), device, report, resume=state, weights=weights)
 
 
 def _behind(state: State, folder: Path) -> list[dict[str, Any]]:
@@ -120,23 +120,22 @@ def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: Tri
     from components.distributed import trainer
     from components.worker import Job
 
-    state, file = checkpoints.newest_state(folder)
+    run = local(folder)
+    state, file = checkpoints.newest_state(run)
     epochs = read_epochs(folder)[: len(state["history"])] if state else []
     if epochs and all_trained(config, epochs):
         tune.report(_result(task, config, epochs))
         return
-    attempt = checkpoints.attempts(folder) / f"{time.time_ns()}-{os.getpid()}"
-    attempt.mkdir(parents=True)
     work = Job(
         task=task.name,
         config=config.model_dump_json(),
         split=job["split"],
         weights=job["weights"],
-        resume=str(file) if file else None,
+        resume=file,
     )
     told = EpochsToTune(job["task"], config.model_dump_json(), folder)
     assert job["place"] is not None
-    result = trainer(work, job["place"], attempt, [told]).fit()
+    result = trainer(work, job["place"], checkpoints.new_attempt(run), [told]).fit()
     if result.return_value is not None:
         raise UserError(str(result.return_value))
 
@@ -173,10 +172,10 @@ def _given_state() -> State | None:
     """The state that Tune hands over: its own, of a paused trial, or a better one's."""
     if checkpoint := tune.get_checkpoint():
         with checkpoint.as_directory() as scratch:
-            return load_state(Path(scratch) / STATE_FILE)
+            return load_state(local(Path(scratch) / STATE_FILE))
     return None
 
 
 def _last_state(folder: Path) -> State | None:
     file = folder / STATE_FILE
-    return load_state(file) if file.exists() else None
+    return load_state(local(file)) if file.exists() else None

@@ -32,16 +32,18 @@ from components.growth import Widths
 from components.ledger import Ledger, Trial, measured
 from components.lock import only_one
 from components.loop import State
+from components.node_data import send
 from components.params import UserError
 from components.pretrained import digest_of
 from components.process import end_with_parent
 from components.proposals import Proposals, Sampled
 from components.search_space import PERTURBED, Grow, Search, Space
 from components.source_code import source_of
+from components.storage import Location, shared
 from components.sweep_progress import SweepProgress
 from components.sweep_results import Found
 from components.task import Task, TrainingConfig, load_task
-from components.train import INTERRUPTED, run_key
+from components.train import INTERRUPTED, kept_in, run_key
 from components.weights import check_fits, load_weights
 
 RANKED_SHOWN = 5
@@ -122,17 +124,20 @@ def run(sweep: Sweep, ledger: Ledger, cpus: int | None, gpus: float | None, work
     if total and len(ended) >= total:
         print(f"{sweep.name}: all {len(ended)} trials had ended before; nothing was trained", flush=True)
         return
+    storage = shared()
     cluster.connect()
     import ray
 
     try:
         slots = cluster.slots(cluster.nodes(), cpus, gpus, workers)
-        _run_on_ray(sweep, ledger, ended, slots, total)
+        _run_on_ray(sweep, ledger, ended, slots, total, storage if cluster.spans_machines() else None)
     finally:
         ray.shutdown()
 
 
-def _run_on_ray(sweep: Sweep, ledger: Ledger, ended: list[Trial], slots: Slots, total: int | None) -> None:
+def _run_on_ray(
+    sweep: Sweep, ledger: Ledger, ended: list[Trial], slots: Slots, total: int | None, published: Location | None
+) -> None:
     from components import sweeper
     from components.trial import TrialJob, configured
 
@@ -158,8 +163,8 @@ def _run_on_ray(sweep: Sweep, ledger: Ledger, ended: list[Trial], slots: Slots, 
         base=json.dumps(base),
         space=json.dumps({key: searched.model_dump() for key, searched in sweep.space.items()}),
         sweep=str(ledger.sweep),
-        split=str(sweep.split.folder.resolve()),
-        weights=str(sweep.weights.resolve()) if sweep.weights else None,
+        split=send(sweep.split.folder, published),
+        weights=send(sweep.weights, published) if sweep.weights else None,
         exploits=not sweep.grow and sweep.search.method == "pbt",
         place=slots.place,
     )
@@ -197,9 +202,7 @@ def _hand_over(sweep: Sweep, state: State, runs: Path) -> None:
     config = params.load().sections[sweep.name]
     assert isinstance(config, TrainingConfig)
     published = load_weights(sweep.weights) if sweep.weights else {}
-    run_folder = runs.resolve() / run_key(sweep.task, config, sweep.split, published)
-    run_folder.mkdir(parents=True, exist_ok=True)
-    keep_finished(run_folder, state)
+    keep_finished(kept_in(runs, shared()) / run_key(sweep.task, config, sweep.split, published), state)
 
 
 def _arguments() -> argparse.Namespace:

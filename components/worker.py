@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import tempfile
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -12,23 +14,29 @@ import ray.train
 import torch
 from ray.train import Checkpoint
 from ray.train.torch import get_device
+from torch import Tensor, distributed
 
 from components.checkpoints import STATE_FILE, load_state
-from components.data.loaders import open_split
+from components.data.loaders import Split, open_split
 from components.loop import State, fit
+from components.node_data import Sent, on_this_node
 from components.params import UserError
+from components.storage import VARIABLE as STORAGE
+from components.storage import Location, local
 from components.task import load_task
 from components.weights import load_weights
 
+DATA_HOURS = 12  # how long workers wait for those whose node still fetches the data
+
 
 class Job(TypedDict):
-    """Sent from the driver to every worker as plain values; `config` becomes the task's Config there."""
+    """Sent from the driver to every worker; `config` becomes the task's Config there."""
 
     task: str
     config: str  # JSON
-    split: str  # the split's folder
-    weights: str | None  # the folder of the published weights to start from
-    resume: str | None  # a checkpoint's file
+    split: Sent  # the split's folder
+    weights: Sent | None  # the folder of the published weights to start from
+    resume: Location | None  # a checkpoint's file
 
 
 def train_worker(job: dict[str, Any]) -> str | None:
@@ -40,27 +48,68 @@ def train_worker(job: dict[str, Any]) -> str | None:
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # where NCCL gathers the workers' random states
+    group = _waiting_group()
+    ready: _Ready | None = None
+    fault = None
     try:
-        fit(
-            task=task,
-            config=task.config.model_validate_json(job["config"]),
-            split=open_split(Path(job["split"])),
-            device=device,
-            report=_report,
-            resume=_state_to_resume(job["resume"]),
-            weights=load_weights(Path(job["weights"])) if job["weights"] else None,
-        )
-    except UserError as fault:
-        return str(fault)
+        ready = _prepare(job)
+    except UserError as error:
+        fault = str(error)
+    if (fault := _any_fault(fault, group)) or ready is None:
+        return fault
+    try:
+        fit(task, task.config.model_validate_json(job["config"]), device=device, report=_report, **ready)
+    except UserError as error:
+        return str(error)
     return None
 
 
-def _state_to_resume(given: str | None) -> State | None:
+class _Ready(TypedDict):
+    """What a worker has to have before the first step."""
+
+    split: Split
+    weights: Mapping[str, Tensor] | None
+    resume: State | None
+
+
+def _prepare(job: dict[str, Any]) -> _Ready:
+    """From this node's disk or from the shared storage. Raises UserError where it is on neither."""
+    return _Ready(
+        split=open_split(on_this_node(job["split"])),
+        weights=load_weights(on_this_node(job["weights"])) if job["weights"] else None,
+        resume=_state_to_resume(job["resume"]),
+    )
+
+
+def _waiting_group() -> Any:
+    """All workers, with as much patience as data take; None if there is but one."""
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return None
+    return distributed.new_group(backend="gloo", timeout=timedelta(hours=DATA_HOURS))
+
+
+def _any_fault(own: str | None, group: Any) -> str | None:
+    """The first fault that any worker has, told to all: else those without one would wait in vain for the others."""
+    if group is None:
+        return own
+    faults: list[str | None] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(faults, own, group=group)
+    distributed.destroy_process_group(group)
+    return next((fault for fault in faults if fault), None)
+
+
+def _state_to_resume(given: Location | None) -> State | None:
     """The newest checkpoint of this run, if a worker was lost; else the one that the driver found."""
     if checkpoint := ray.train.get_checkpoint():
         with checkpoint.as_directory() as folder:
-            return load_state(Path(folder) / STATE_FILE)
-    return load_state(Path(given)) if given else None
+            return load_state(local(Path(folder) / STATE_FILE))
+    try:
+        return load_state(given) if given else None
+    except FileNotFoundError:
+        raise UserError(
+            f"{socket.gethostname()}: {given}, the checkpoint to go on from, is not there; set {STORAGE} to a storage "
+            f"that all nodes reach, or put the project on a disk that they share"
+        ) from None
 
 
 def _report(metrics: Mapping[str, float], state: State | None) -> None:

@@ -6,8 +6,10 @@ import functools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,9 +18,11 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from pyarrow import fs
 from ruamel.yaml import YAML
 
 from components import params
+from components.cluster import free_port
 from components.data import text
 from components.data.dataset import load_dataset
 from components.data.download import download
@@ -37,6 +41,7 @@ TEXTS = ("word2vec", "lstm")
 AUTOENCODERS = ("autoencoder", "denoising", "vae")
 
 Config = Callable[..., cnn.Config]
+Environment = dict[str, Any]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,7 +124,9 @@ class Project:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(REPO / name, folder / name)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_", "PREFECT_"))}
+        self.environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_", "PREFECT_", "AWS_"))
+        }
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONUNBUFFERED"] = "1"
         self.environment["SHELL"] = "/bin/sh"  # which may stay between DVC and a stage, as bash does not
@@ -206,3 +213,35 @@ def project(tmp_path: Path) -> Iterator[Project]:
     copied.change(mnist__source="made", cnn__epochs=3)
     yield copied
     copied.end()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Environment]:
+    """moto's S3 on loopback, with a bucket; the environment that leads there."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        address = f"http://127.0.0.1:{port}"
+        s3_at(address, allow_bucket_creation=True).create_dir("bucket")
+        yield {
+            "TRAINYARD_STORAGE": "s3://bucket/trainyard",
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def s3_at(address: str, **options: bool) -> fs.S3FileSystem:
+    return fs.S3FileSystem(access_key="key", secret_key="secret", endpoint_override=address, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}

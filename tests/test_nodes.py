@@ -1,0 +1,108 @@
+"""Two nodes, one of them without data, that share a storage on S3; DVC's remote there; going on on another machine."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components import cluster
+from components.cluster import free_port
+from tests.conftest import Environment, Project, contents, lines_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
+EPOCHS = 6
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory, s3: Environment) -> Iterator[Project]:
+    """A project whose split data are in a DVC remote on S3."""
+    project = Project(tmp_path_factory.mktemp("first") / "project")
+    project.change(mnist__source="made", cnn__epochs=EPOCHS, cnn__batch_size=8)
+    for command in ("remote add --default s3 s3://bucket/dvc", "repro split@mnist", "push split@mnist"):
+        done = project.run("dvc", *command.split(), **s3)
+        assert done.returncode == 0, done.stdout
+    yield project
+    project.end()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, pushed: Project, s3: Environment) -> Iterator[Project]:
+    """What another machine has of it: what is committed, and what `dvc pull` brings."""
+    project = Project(tmp_path_factory.mktemp("second") / "project")
+    for name in ("params.yaml", "dvc.lock", ".dvc/config"):
+        shutil.copyfile(pushed.folder / name, project.folder / name)
+    done = project.run("dvc", "pull", "split@mnist", **s3)
+    assert done.returncode == 0, done.stdout
+    yield project
+    project.end()
+
+
+def test_dvc_pulls_from_s3_what_was_pushed_there(pushed: Project, clone: Project) -> None:
+    found = contents(clone.folder / "data/split/mnist")
+    assert "inputs.npy" in found
+    assert found == contents(pushed.folder / "data/split/mnist")
+
+
+@pytest.fixture
+def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
+    """A head, and a node without the project, with one core each; the environment that joins them.
+
+    127.0.0.2 is this machine, too, but not the address that Ray is joined at on one's own: code is sent there.
+    """
+    address = f"127.0.0.2:{free_port()}"
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, **cluster.NO_DASHBOARD_SETTINGS}
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
+    ray += ["--node-ip-address=127.0.0.2"]
+    head = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
+    elsewhere = {"TRAINYARD_ROOT": str(tmp_path / "none"), "TRAINYARD_CACHE": str(tmp_path / "cache")}
+    nodes = []
+    try:
+        for arguments, its in (
+            ([*head, f"--ray-client-server-port={free_port()}"], {}),
+            ([f"--address={address}"], elsewhere),
+        ):
+            environment = {**pushed.environment, **own, **its}
+            node = subprocess.Popen(
+                [*ray, *arguments],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            nodes.append(node)
+            list(lines_until(node, "Ray runtime started"))
+        yield {**own, "RAY_ADDRESS": address}
+    finally:
+        for node in reversed(nodes):
+            node.terminate()
+            node.communicate(timeout=60)
+
+
+def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
+    pushed: Project, clone: Project, s3: Environment, two_nodes: Environment, tmp_path: Path
+) -> None:
+    first = pushed.start("components.train", "cnn", **s3, **two_nodes)
+    said = "".join(lines_until(first, f"epoch 2/{EPOCHS}"))
+    assert "training on 2 workers with 1 CPU core each" in said
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=60)
+    fetched = [folder for folder in (tmp_path / "cache").iterdir() if folder.is_dir()]
+    assert [contents(folder) for folder in fetched] == [contents(pushed.folder / "data/split/mnist")]
+
+    again = clone.run("components.train", "cnn", **s3, **two_nodes)
+    assert again.returncode == 0, again.stdout
+    assert "going on after epoch" in again.stdout
+    assert not [*clone.folder.glob(".runs/*/*/*"), *pushed.folder.glob(".runs/*/*/*")]
+
+    undisturbed = pushed.run("components.train", "cnn", TRAINYARD_WORKERS="2")
+    assert undisturbed.returncode == 0, undisturbed.stdout
+    model = "data/models/cnn/model.safetensors"
+    assert (clone.folder / model).read_bytes() == (pushed.folder / model).read_bytes()

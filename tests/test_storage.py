@@ -1,0 +1,212 @@
+"""Shared storage: checkpoints and data are on S3 as on a disk, and what is wrong with it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from components import checkpoints, cluster, node_data, storage
+from components.cluster import free_port
+from components.loop import State
+from components.node_data import on_this_node, send
+from components.params import UserError
+from components.storage import Location
+from tests.conftest import Environment, contents, s3_at
+
+
+@pytest.fixture(params=["disk", "s3"])
+def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Location]:
+    """The storage, empty, that the environment names: a disk that machines share, or S3."""
+    environment = {"TRAINYARD_STORAGE": f"file://{tmp_path}/shared"}
+    for name, value in (environment if request.param == "disk" else request.getfixturevalue("s3")).items():
+        monkeypatch.setenv(name, value)
+    found = storage.shared()
+    assert found is not None
+    yield found
+    found.delete()
+
+
+def state(epochs: int) -> State:
+    return {"history": [{"epoch": epoch} for epoch in range(epochs)], "model": {"w": torch.arange(9.0)}}
+
+
+def put(run: Location, epochs: int, attempt: str) -> Location:
+    """A checkpoint as Ray leaves it."""
+    file = run / "attempts" / attempt / f"checkpoint_{epochs}" / "state.pt"
+    file.write(as_bytes(run, epochs))
+    return file
+
+
+def as_bytes(run: Location, epochs: int) -> bytes:
+    checkpoints.keep_finished(run / "scratch", state(epochs))
+    return (run / "scratch" / "finished.pt").read()
+
+
+def test_the_newest_whole_checkpoint_is_gone_on_from(shared: Location) -> None:
+    run = shared / "train@cnn" / "key"
+    assert checkpoints.newest_state(run) == (None, None)
+    put(run, 2, "first")
+    whole = put(run, 5, "first")
+    put(run, 3, "second")
+    half = put(run, 9, "second")
+    half.write(half.read()[:500])
+    found, file = checkpoints.newest_state(run)
+    assert found is not None
+    assert len(found["history"]) == 5
+    assert file == whole
+    assert found["model"]["w"].equal(torch.arange(9.0))
+
+
+def test_a_finished_state_replaces_the_checkpoints_and_older_ones_are_forgotten(shared: Location) -> None:
+    stage = shared / "train@cnn"
+    for key in ("old", "new"):
+        put(stage / key, 3, "first")
+        checkpoints.keep_finished(stage / key, state(4))
+    put(stage / "unfinished", 1, "first")
+    assert not [name for name in stage.files() if name.startswith("new/attempts")]
+    assert checkpoints.forget_finished(stage, but="new") == ["old"]
+    assert {name.split("/")[0] for name in stage.files()} == {"new", "unfinished"}
+    assert len((checkpoints.newest_state(stage / "new")[0] or {})["history"]) == 4
+
+
+def test_a_storage_that_fails_is_not_one_without_checkpoints() -> None:
+    gone = s3_at(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match="Nothing answers there"):
+        checkpoints.newest_state(Location(gone, "bucket/train@cnn/key"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"TRAINYARD_STORAGE": "bucket/folder"}, "t takes s3://bucket/folder"),
+        ({"TRAINYARD_STORAGE": "s4://bucket/folder"}, "t takes s3://bucket/folder"),
+        ({"TRAINYARD_STORAGE": "s3://"}, "t takes s3://bucket/folder"),
+        ({"TRAINYARD_STORAGE": "s3://key:secret@bucket/folder"}, "set AWS_ACCESS_KEY_ID"),
+        ({"TRAINYARD_STORAGE": "s3://none/folder"}, "Create the bucket"),
+        ({"TRAINYARD_STORAGE": "file:///proc/none"}, "cannot be used"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS_ENDPOINT_URL has to be the server's address"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_one_message_in_seconds(
+    s3: Environment, monkeypatch: pytest.MonkeyPatch, changes: Environment, said: str
+) -> None:
+    for name, value in {**s3, **changes}.items():
+        monkeypatch.setenv(name, value)
+    started = time.monotonic()
+    with pytest.raises(UserError, match=said) as raised:
+        storage.shared()
+    assert time.monotonic() - started < 10
+    assert "TRAINYARD_STORAGE" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_refused_keys_are_one_message(s3: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def actions_without_keys(number: str) -> None:
+        address, kind = f"{s3['AWS_ENDPOINT_URL']}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        urllib.request.urlopen(urllib.request.Request(address, number.encode(), kind)).close()
+
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    actions_without_keys("0")
+    with pytest.raises(UserError, match="have to be those of a user who may write there"):
+        storage.shared()
+    actions_without_keys("inf")
+    assert storage.shared() is not None
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data in a project, in which the driver runs; nodes have an empty cache, and the project elsewhere."""
+    folder = tmp_path / "project" / "data" / "split"
+    (folder / "more").mkdir(parents=True)
+    (folder / "inputs.npy").write_bytes(os.urandom(200_000))
+    (folder / "more" / "empty").touch()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("TRAINYARD_ROOT", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def test_a_node_without_the_data_fetches_them_once_for_all_its_workers(
+    shared: Location, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = send(data, shared)
+    fetch, fetched = node_data._fetch, []
+
+    def counted(published: Location, folder: Path) -> None:
+        fetched.append(folder)
+        fetch(published, folder)
+
+    monkeypatch.setattr(node_data, "_fetch", counted)
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(on_this_node, [sent] * 4))
+    assert len(fetched) == 1
+    assert contents(found.pop()) == contents(data)
+    assert not found
+
+
+def test_data_that_a_killed_driver_published_in_part_are_completed(
+    shared: Location, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = send(data, shared).published
+    assert published is not None
+    part = contents(data)["inputs.npy"][:1000]
+    shared.delete()
+    (published / "inputs.npy").write(part)
+    with pytest.raises(UserError, match="could not be fetched"):
+        on_this_node(node_data.Sent(str(data.parent.parent), "data/split", published.name, published))
+    assert contents(on_this_node(send(data, shared))) == contents(data)
+    capsys.readouterr()
+    send(data, shared)
+    assert "go to" not in capsys.readouterr().out
+
+
+def test_half_a_download_is_not_taken_for_a_whole_one(shared: Location, data: Path, tmp_path: Path) -> None:
+    sent = send(data, shared)
+    assert sent.published is not None
+    whole = (sent.published / "inputs.npy").read()
+    (sent.published / "inputs.npy").write(whole[:-1])
+    with pytest.raises(UserError, match="has 199999 bytes of 200000"):
+        on_this_node(sent)
+    assert not (tmp_path / "cache" / sent.digest).exists()
+    (sent.published / "inputs.npy").write(whole)
+    assert contents(on_this_node(sent)) == contents(data)
+
+
+def test_a_node_with_the_same_data_in_its_own_project_uses_those(data: Path, tmp_path: Path) -> None:
+    sent = send(data, None)
+    with pytest.raises(UserError, match="is not there as on the driver's machine; set TRAINYARD_STORAGE"):
+        on_this_node(sent)
+    own = tmp_path / "elsewhere" / "data" / "split"
+    shutil.copytree(data, own)
+    assert on_this_node(sent) == own
+    (own / "inputs.npy").write_bytes(b"other")
+    with pytest.raises(UserError, match="holds other data than on the driver's machine; set TRAINYARD_STORAGE"):
+        on_this_node(sent)
+
+
+def test_keys_and_code_go_to_clusters_elsewhere_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.delenv("TRAINYARD_STORAGE", raising=False)
+    assert cluster.carried(None) is None
+    assert cluster.carried("127.0.0.1:6379") is None
+    there = cluster.carried("10.0.0.1:6379") or {}
+    assert there["working_dir"] == str(Path.cwd())
+    assert "AWS_ACCESS_KEY_ID" not in there["env_vars"]
+    monkeypatch.setenv("TRAINYARD_STORAGE", "s3://bucket/folder")
+    assert "working_dir" not in (cluster.carried("127.0.0.1:6379") or {})
+    assert (cluster.carried("127.0.0.1:6379") or {})["env_vars"]["AWS_ACCESS_KEY_ID"] == "key"
+    submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"AWS_ACCESS_KEY_ID": "key"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
+    in_job = cluster.carried("10.0.0.1:6379") or {}
+    assert "working_dir" not in in_job
+    assert "AWS_ACCESS_KEY_ID" not in in_job["env_vars"]
