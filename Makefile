@@ -10,8 +10,8 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not alone" --numprocesses 2 --dist loadscope
-	@$(BIN)/python -m pytest -m alone
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not processes" --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest -m processes --numprocesses 2 --dist loadscope
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .

@@ -118,6 +118,7 @@ class Grow(Section):
     refine: int = Field(
         ge=0, description="an integer >= 0: how often the steps around the best width are halved afterwards"
     )
+    regularised: bool = Field(description="true | false: whether the dropout, l1 and l2 of the model stay on")
     widths: dict[str, tuple[str, ...]] = Field(description="a model's name → the keys that take the width")
 
     @model_validator(mode="after")

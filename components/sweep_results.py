@@ -88,6 +88,8 @@ def write_growth(target: Path, found: Found, grow: Grow, keys: Sequence[str]) ->
         columns = ["width", "training loss", "validation loss", "validation loss, last epoch"]
         rows = [[f"{p.width}", f"{p.training:.4f}", f"{p.validation:.4f}", f"{p.last:.4f}"] for p in points]
         note = f"Training: the last epoch. Validation: the epoch whose weights are kept. Medians of {grow.seeds}."
+        if not grow.regularised:
+            note += " Without dropout, L1 and L2."
         tables = [Table("Width by width", columns, rows, note), *_faults_table(found)]
         write_tables(folder, tables, heading=f"How wide {found.model.replace('_', ' ')} should be: {', '.join(keys)}")
         _write_chapter(folder, headline, finding)

@@ -47,6 +47,7 @@ from components.train import INTERRUPTED, kept_in, run_key
 from components.weights import check_fits, load_weights
 
 RANKED_SHOWN = 5
+REGULARISERS = ("l1", "l2")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,15 @@ def planned(settings: params.Params, name: str, trials: int | None, grow: bool) 
         check_fits(weights, config, split)
     task.build(config, split.spec)
     own = general.grow if grow else None
+    if own and not own.regularised:
+        config = unregularised(config)
     return Sweep(task, config, split, weights, {} if grow else space, search, own, keys if grow else ())
+
+
+def unregularised(config: TrainingConfig) -> TrainingConfig:
+    """The same config without dropout, L1 and L2."""
+    off = {key: 0.0 for key in type(config).model_fields if key in REGULARISERS or key.endswith("dropout")}
+    return config.model_copy(update=off)
 
 
 def _listed(names: Mapping[str, object]) -> str:

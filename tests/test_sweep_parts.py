@@ -21,6 +21,7 @@ from components.params import ParamsError, UserError
 from components.proposals import Proposals, Sampled, importances
 from components.search_space import Grow, Range, Search
 from components.task import Goal
+from components.tune import unregularised
 from tests.conftest import REPO, Config
 
 HIGH = Goal("accuracy", more=True)
@@ -31,7 +32,7 @@ SPACE = {
 }
 FIRST = {"rate": 0.5, "width": 2, "layers": [8]}
 SEARCH = Search(method="tpe", trials=60, grace=2, reduction=3, seed=1)
-GROW = Grow(start=2, limit=64, seeds=1, tolerance=0.01, patience=2, refine=1, widths={})
+GROW = Grow(start=2, limit=64, seeds=1, tolerance=0.01, patience=2, refine=1, regularised=False, widths={})
 
 
 def ended(number: int, values: dict[str, Any], accuracy: float, outcome: Any = "finished") -> Trial:
@@ -192,6 +193,11 @@ def test_widths_double_until_two_in_a_row_are_no_better_then_the_steps_are_halve
 def test_halving_twice_goes_on_around_the_best() -> None:
     order, _ = grown(overfits_from_8, GROW.model_copy(update={"refine": 2}))
     assert order == [2, 4, 8, 16, 32, 6, 12, 7, 10]
+
+
+def test_what_would_hide_that_it_overfits_is_off_while_it_grows(config: Config) -> None:
+    off = unregularised(config(dropout=0.4, l1=0.1, l2=0.2))
+    assert off == config(dropout=0.0, l1=0.0, l2=0.0)
 
 
 def test_what_still_improves_grows_to_the_limit_and_says_so() -> None:
