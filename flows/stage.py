@@ -20,6 +20,7 @@ RESTORED = "is cached - skipping run"
 STOP_BY_ITSELF_SECONDS = 5
 KILL_AFTER_SECONDS = 10
 _running: set[int] = set()  # the processes of the stages that run now
+_stopped: set[int] = set()  # of these, the ones that were told to stop
 
 
 class StageError(RuntimeError):
@@ -58,20 +59,23 @@ def run_command(
     try:
         for line in map(str.rstrip, process.stdout):
             said.append(line)
-            if line and not _is_dvc_chatter(line):
+            if line and not _is_chatter(line):
                 log(line)
         code = process.wait()
     finally:
         stop_tree(process.pid)
         _running.discard(process.pid)
+    if process.pid in _stopped:  # who stops it waits for it too, and may take its code, which then reads 0 here
+        raise StageError("stopped before its end")
     if code:
-        told = [line for line in said if line and not _is_dvc_chatter(line)]
+        told = [line for line in said if line and not _is_chatter(line)]
         raise StageError(_reason(told) or f"{command[0]} ended with {code}")
     return said
 
 
 def stop_all() -> None:
     """Stop the stages that run now; each `reproduce` then ends. Ctrl-C, which reached them too, is given its time."""
+    _stopped.update(_running)
     running = [psutil.Process(pid) for pid in tuple(_running) if psutil.pid_exists(pid)]
     for process in psutil.wait_procs(running, timeout=STOP_BY_ITSELF_SECONDS)[1]:
         stop_tree(process.pid)
@@ -107,9 +111,13 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1", "PATH": path, **extra}
 
 
-def _is_dvc_chatter(line: str) -> bool:
-    return line.startswith(
+def _is_chatter(line: str) -> bool:
+    """What DVC says beside a stage's own lines, and Ray of a signal that it was sent."""
+    return "logging.cc:" in line or line.startswith(
         (
+            "*** SIGTERM received",
+            "PC: @",
+            "    @ ",
             "Updating lock file",
             "Use `dvc push`",
             "To track the changes",
