@@ -265,13 +265,24 @@ def test_killed_with_its_worker_it_is_found_dead_by_its_silence(training: Served
     assert "no sign of life for 90 s" in state["message"]
 
 
-@pytest.mark.parametrize("name", ["server", "worker"])
-def test_a_killed_server_or_worker_comes_back_and_the_run_completes(name: str, training: Served) -> None:
-    training.project.change(cnn__epochs=20, cnn__seed=len(name))
+def killed(served: Served, name: str) -> None:
+    """The server or the worker dies, and is there again."""
+    old = server_and_worker(served)[name]
+    old.kill()
+    waited_for(lambda: server_and_worker(served).get(name, old) != old, 20)
+
+
+def test_a_killed_worker_comes_back_and_its_run_is_crashed_at_once(training: Served) -> None:
     run, _ = training_run(training)
-    killed = server_and_worker(training)[name]
-    killed.kill()
-    waited_for(lambda: server_and_worker(training).get(name, killed) != killed, 20)
+    killed(training, "worker")
+    assert training.until_ended(run, 60)["type"] == "CRASHED"
+    waited_for(lambda: not trainers(training), 20)
+
+
+def test_a_killed_server_comes_back_and_the_run_completes(training: Served) -> None:
+    training.project.change(cnn__epochs=20)
+    run, _ = training_run(training)
+    killed(training, "server")
     state = training.until_ended(run, 120)
     assert state["type"] == "COMPLETED", state["message"]
     assert (training.project.folder / "data/models/cnn/model.safetensors").exists()
