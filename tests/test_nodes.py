@@ -57,7 +57,8 @@ def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
     127.0.0.2 is this machine, too, but not the address that Ray is joined at on one's own: code is sent there.
     """
     address = f"127.0.0.2:{free_port()}"
-    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, **cluster.NO_DASHBOARD_SETTINGS}
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    own |= cluster.NO_DASHBOARD_SETTINGS
     own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"  # else the head takes 30 s to stop
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
     ray += ["--node-ip-address=127.0.0.2"]
