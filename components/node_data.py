@@ -90,10 +90,10 @@ def on_this_node(sent: Sent) -> Path:
     if digest_of_folder(here) == sent.digest:
         return here
     if sent.published is None:
+        found = "holds other data than the driver has" if here.exists() else "is not there"
         raise UserError(
-            f"{socket.gethostname()}: {here} {'holds other data than' if here.exists() else 'is not there as'} on the "
-            f"driver's machine; set {VARIABLE} to a storage that all nodes reach, so that they fetch it, or put the "
-            f"project on a disk that they share ({ROOT} of a node says where it lies there)"
+            f"{socket.gethostname()}: {here} {found}; set {VARIABLE} to a storage that all nodes reach, so that they "
+            f"fetch it, or put the project on a disk that they share ({ROOT} of a node says where it lies there)"
         )
     cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "trainyard")
     target = cache / sent.digest

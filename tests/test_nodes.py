@@ -57,7 +57,9 @@ def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
     127.0.0.2 is this machine, too, but not the address that Ray is joined at on one's own: code is sent there.
     """
     address = f"127.0.0.2:{free_port()}"
-    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, **cluster.NO_DASHBOARD_SETTINGS}
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    own |= cluster.NO_DASHBOARD_SETTINGS
+    own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"  # else the head takes 30 s to stop
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
     ray += ["--node-ip-address=127.0.0.2"]
     head = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
@@ -100,9 +102,5 @@ def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
     again = clone.run("components.train", "cnn", **s3, **two_nodes)
     assert again.returncode == 0, again.stdout
     assert "going on after epoch" in again.stdout
-    assert not [*clone.folder.glob(".runs/*/*/*"), *pushed.folder.glob(".runs/*/*/*")]
-
-    undisturbed = pushed.run("components.train", "cnn", TRAINYARD_WORKERS="2")
-    assert undisturbed.returncode == 0, undisturbed.stdout
-    model = "data/models/cnn/model.safetensors"
-    assert (clone.folder / model).read_bytes() == (pushed.folder / model).read_bytes()
+    assert len((clone.folder / "data/models/cnn/history.csv").read_text().splitlines()) == 1 + EPOCHS
+    assert not [*clone.folder.glob(".runs/*/*/*"), *pushed.folder.glob(".runs/*/*/*")], "checkpoints are on S3 alone"

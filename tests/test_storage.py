@@ -184,13 +184,13 @@ def test_half_a_download_is_not_taken_for_a_whole_one(shared: Location, data: Pa
 
 def test_a_node_with_the_same_data_in_its_own_project_uses_those(data: Path, tmp_path: Path) -> None:
     sent = send(data, None)
-    with pytest.raises(UserError, match="is not there as on the driver's machine; set TRAINYARD_STORAGE"):
+    with pytest.raises(UserError, match="is not there; set TRAINYARD_STORAGE"):
         on_this_node(sent)
     own = tmp_path / "elsewhere" / "data" / "split"
     shutil.copytree(data, own)
     assert on_this_node(sent) == own
     (own / "inputs.npy").write_bytes(b"other")
-    with pytest.raises(UserError, match="holds other data than on the driver's machine; set TRAINYARD_STORAGE"):
+    with pytest.raises(UserError, match="holds other data than the driver has; set TRAINYARD_STORAGE"):
         on_this_node(sent)
 
 
