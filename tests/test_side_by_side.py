@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from components.cluster import free_port
 from flows.stage import reproduce
@@ -42,7 +44,12 @@ def test_the_flow_takes_at_most_0_65_of_dvc_repros_time(tmp_path: Path) -> None:
         ratio = together.result() / alone.result()
     flow.end()
     assert ratio <= 0.65
-    assert (flow.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
+    assert stages_of(flow) == stages_of(serial)
+
+
+def stages_of(project: Project) -> Any:
+    """What dvc.lock says of each stage. DVC appends new ones as they end, so that their order there is chance."""
+    return YAML(typ="safe").load((project.folder / "dvc.lock").read_text())["stages"]
 
 
 def timed(project: Project, api: str, *command: str) -> float:
@@ -61,4 +68,4 @@ def test_dvc_lock_is_the_same_ten_times_of_ten(tmp_path: Path) -> None:
         with ThreadPoolExecutor() as threads:
             ended = threads.map(lambda stage: reproduce(stage, both.folder, {}, print), ("one", "two"))
             assert [*ended] == ["ran", "ran"]
-        assert (both.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
+        assert stages_of(both) == stages_of(serial)
