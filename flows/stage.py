@@ -64,6 +64,7 @@ def run_command(
         code = process.wait()
     finally:
         stop_tree(process.pid)
+        process.stdout.close()
         _running.discard(process.pid)
     if process.pid in _stopped:  # who stops it waits for it too, and may take its code, which then reads 0 here
         raise StageError("stopped before its end")
