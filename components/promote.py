@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from components import params
+from components.artifact import WEIGHTS
 from components.files import whole_folder, write_whole
 from components.params import UserError
 from components.task import Goal, load_task
 
 RECORD, FOLDER, STAGE = "promoted.json", "promoted", "production"
-WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ruamel.yaml import YAML
 from flows import record
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
-from flows.plan import plan
+from flows.plan import plan, trains
 from flows.record import Rows
 from flows.server import prefect_server
 from flows.stage import StageError, reproduce, run_command, stop_all
@@ -37,7 +37,6 @@ from flows.workspace import workspace
 
 REPO = Path(__file__).resolve().parent.parent
 STAGES_AT_ONCE = min(4, os.cpu_count() or 1)
-ON_RAY = "train"  # the group of stages that share a head
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
@@ -90,8 +89,7 @@ def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> R
     graph = needed(graph, targets if targets else graph)
     asked = may_change(graph, reasons(folder).keys() & graph.keys())
     with ExitStack() as stack:
-        trains = any(stage.partition("@")[0] == ON_RAY for stage in asked)
-        environment = stack.enter_context(ray_head(folder)) if trains else {}
+        environment = stack.enter_context(ray_head(folder)) if trains(asked) else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
         states = _states(graph, asked, environment, folder)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}

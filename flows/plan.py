@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.graph import Graph, in_order, may_change, reasons
 
-TRAINING = "train"
+TRAINING = "train"  # the group of stages that share a Ray head
 SHOWN = 3
 
 
@@ -37,9 +37,14 @@ def plan(graph: Graph, repo: Path, seconds: Mapping[str, float], at_once: int) -
     lines.append(
         f"{len(asked)} of {len(graph)} stages would run, or come from DVC's cache, {at_once} side by side: {about}"
     )
-    if any(stage.split("@")[0] == TRAINING for stage in asked):
+    if trains(asked):
         lines.append(_where(repo))
     return "\n".join(lines)
+
+
+def trains(stages: Collection[str]) -> bool:
+    """Whether one of them trains, on Ray."""
+    return any(stage.partition("@")[0] == TRAINING for stage in stages)
 
 
 def estimate(graph: Graph, asked: Collection[str], seconds: Mapping[str, float], at_once: int) -> float:

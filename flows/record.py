@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,16 +26,19 @@ def with_progress(stage: str, log: Callable[[str], None]) -> Callable[[str], Non
     """The same log, that also keeps a bar of the stage's epochs in Prefect's page."""
     bars: list[UUID] = []
 
+    def draw(done: str, epochs: str, measured: str) -> None:
+        percent, text = 100 * int(done) / int(epochs), f"{stage}: epoch {done} of {epochs}, {measured}"
+        if bars:
+            update_progress_artifact(artifact_id=bars[0], progress=percent, description=text)
+        else:
+            made: Any = create_progress_artifact(percent, key=key(f"epochs-{stage}"), description=text)
+            bars.append(made)
+
     def note(line: str) -> None:
         log(line)
         if found := EPOCH.match(line):
-            done, epochs, measured = found.groups()
-            percent, text = 100 * int(done) / int(epochs), f"{stage}: epoch {done} of {epochs}, {measured}"
-            if bars:
-                update_progress_artifact(artifact_id=bars[0], progress=percent, description=text)
-            else:
-                made: Any = create_progress_artifact(percent, key=key(f"epochs-{stage}"), description=text)
-                bars.append(made)
+            with suppress(Exception):  # a server that is away for long is no reason to stop a training
+                draw(*found.groups())
 
     return note
 

@@ -67,6 +67,7 @@ def run_command(
         process.stdout.close()
         _running.discard(process.pid)
     if process.pid in _stopped:  # who stops it waits for it too, and may take its code, which then reads 0 here
+        _stopped.discard(process.pid)
         raise StageError("stopped before its end")
     if code:
         told = [line for line in said if line and not _is_chatter(line)]
