@@ -1,6 +1,7 @@
-"""Cancel every run of the server at PREFECT_API_URL and wait for its end.
+"""End the runs of the deployments at PREFECT_API_URL.
 
-python -m flows.cancel 20      at most 20 seconds
+python -m flows.cancel 20      cancel what runs, and wait for its end, at most 20 seconds
+python -m flows.cancel left    tell the server of runs that ended with the worker that was here before
 """
 
 from __future__ import annotations
@@ -11,30 +12,58 @@ import time
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling, Crashed
+
+from flows.server import ServerError, require_server
 
 ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 def _alive(client: SyncPrefectClient) -> list[FlowRun]:
+    """The runs of deployments that have begun and not ended, as far as the server knows."""
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
+    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
+    return [run for run in found if run.deployment_id]
+
+
+def cancel(client: SyncPrefectClient, seconds: float) -> None:
+    """Cancel what runs. Raises TimeoutError, which names what has not ended in time."""
+    deadline = time.monotonic() + seconds
+    runs = _alive(client)
+    for run in runs:
+        client.set_flow_run_state(run.id, Cancelling(message="the server was stopped"))
+    left = runs
+    while left and time.monotonic() < deadline:
+        time.sleep(0.5)
+        alive = {run.id for run in _alive(client)}
+        left = [run for run in runs if run.id in alive]
+    if left:
+        raise TimeoutError(f"still not ended after {seconds:.0f} s: {', '.join(run.name for run in left)}")
+    if runs:
+        print(f"cancelled: {', '.join(run.name for run in runs)}")
+
+
+def end_left(client: SyncPrefectClient) -> None:
+    """What an earlier worker began is dead with it, and keeps its deployment's only place; before the next one starts.
+
+    One that had begun has crashed. One that had not, or was to be cancelled, is cancelled.
+    """
+    for run in _alive(client):
+        end, name = (Crashed, "Crashed") if run.state_type == StateType.RUNNING else (Cancelled, "Cancelled")
+        client.set_flow_run_state(run.id, end(message="its worker was stopped before its end"), force=True)
+        print(f"{run.name} had not ended when its worker was stopped: {name}")
 
 
 def main() -> None:
-    deadline = time.monotonic() + float(sys.argv[1])
-    with get_client(sync_client=True) as client:
-        runs = [run for run in _alive(client) if run.deployment_id]
-        for run in runs:
-            client.set_flow_run_state(run.id, Cancelling(message="the server was stopped"))
-        while runs and time.monotonic() < deadline:
-            time.sleep(0.5)
-            left = {run.id for run in _alive(client)}
-            if not left & {run.id for run in runs}:
-                print(f"cancelled: {', '.join(run.name for run in runs)}")
-                return
-    if runs:
-        sys.exit(f"still not ended after {sys.argv[1]} s: {', '.join(run.name for run in runs)}")
+    try:
+        require_server()
+        with get_client(sync_client=True) as client:
+            if sys.argv[1] == "left":
+                end_left(client)
+            else:
+                cancel(client, float(sys.argv[1]))
+    except (ServerError, TimeoutError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Register infra/prefect.yaml's deployments at the server of PREFECT_API_URL, with what a server needs for them.
 
-    python -m flows.deploy
+    python -m flows.deploy [--prune]
 
-`prefect deploy --all` does the first half. The rest: parameters are checked against params.yaml's own ranges when a
-run is submitted, and a run whose machine died is found dead by its silence.
+--prune deletes deployments of this project's flows that the file no longer has: only where no other project shares the
+server.
+
+`prefect deploy --all` does the first half. The rest: parameters are checked against params.yaml's own ranges when a run
+is submitted, and a run whose machine died is found dead by its silence.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -17,7 +21,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from flows.graph import DvcError, upstream
+from flows.server import ServerError, require_server
 
 FILE = Path("infra/prefect.yaml")
 POOL = "trainyard"
@@ -30,8 +37,8 @@ class DeployError(RuntimeError):
 
 
 def deploy(repo: Path, environment: Mapping[str, str]) -> list[str]:
-    """Register everything and return the deployments' names. Raises DeployError."""
-    command = [sys.executable, "-m", "flows.deploy"]
+    """Register everything at a server that is this project's alone; the deployments' names. Raises DeployError."""
+    command = [sys.executable, "-m", "flows.deploy", "--prune"]
     done = subprocess.run(command, cwd=repo, env=dict(environment), text=True, capture_output=True, check=False)
     if done.returncode:
         raise DeployError((done.stderr or done.stdout).strip().removeprefix("error: "))
@@ -77,11 +84,12 @@ def _schema(properties: dict[str, Any], required: list[str] | None = None, **res
     return {**named, "additionalProperties": False}
 
 
-def _register(repo: Path) -> list[str]:
+def _register(repo: Path, prune: bool) -> list[str]:
     """All of it, at the server that Prefect's settings name."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
+    own = _in_file(repo)
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(FILE)]
@@ -89,16 +97,23 @@ def _register(repo: Path) -> list[str]:
         done = subprocess.run(command, cwd=repo, env=environment, text=True, capture_output=True, check=False)
         if done.returncode:
             raise DeployError((done.stdout + done.stderr).strip())
-        strict, names = schemas(repo), []
+        strict = schemas(repo)
         flows = {flow.id: flow.name for flow in client.read_flows()}
         for deployment in client.read_deployments():
             flow = flows[deployment.flow_id]
-            if flow in strict:
-                name = f"{flow}/{deployment.name}"
+            name = f"{flow}/{deployment.name}"
+            if name in own:
                 _restrict(client, deployment.id, name, strict[flow])
-                names.append(name)
+            elif prune and flow in strict:
+                client.delete_deployment(deployment.id)
         _watch_for_silence()
-    return sorted(names)
+    return sorted(own)
+
+
+def _in_file(repo: Path) -> set[str]:
+    """The deployments of infra/prefect.yaml as "flow/name"; a flow is called as its function is."""
+    listed = YAML(typ="safe").load((repo / FILE).read_text(encoding="utf-8"))["deployments"]
+    return {f"{each['entrypoint'].partition(':')[2]}/{each['name']}" for each in listed}
 
 
 def _restrict(client: Any, deployment: Any, name: str, schema: dict[str, Any]) -> None:
@@ -152,9 +167,13 @@ def _watch_for_silence() -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.deploy", description="Register infra/prefect.yaml.")
+    parser.add_argument("--prune", action="store_true", help="delete this project's deployments that are not in it")
+    prune = parser.parse_args().prune
     try:
-        print(*_register(Path.cwd()))
-    except (DeployError, DvcError) as error:
+        require_server()
+        print(*_register(Path.cwd(), prune))
+    except (DeployError, DvcError, ServerError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -24,7 +24,7 @@ class DvcError(RuntimeError):
 
 def upstream(repo: Path) -> dict[str, tuple[str, ...]]:
     """Stage → the stages whose outputs it reads, as `dvc dag --dot` draws them."""
-    dot = _dvc(repo, "dag", "--dot")
+    dot = dvc(repo, "dag", "--dot")
     edges = re.findall(r'^"([^"]+)" -> "([^"]+)";$', dot, re.MULTILINE)
     return {
         name: tuple(first for first, second in edges if second == name)
@@ -34,7 +34,7 @@ def upstream(repo: Path) -> dict[str, tuple[str, ...]]:
 
 def reasons(repo: Path) -> dict[str, list[str]]:
     """Stale stage → why: "cnn.dropout changed", "its output data/models/cnn is gone", "it has not run yet"."""
-    changed = json.loads(_dvc(repo, "status", "--json"))
+    changed = json.loads(dvc(repo, "status", "--json"))
     lock = repo / "dvc.lock"
     ran = (YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
     return {
@@ -89,7 +89,8 @@ def may_change(graph: Graph, changed: Collection[str]) -> set[str]:
     return found
 
 
-def _dvc(repo: Path, *arguments: str) -> str:
+def dvc(repo: Path, *arguments: str) -> str:
+    """What a DVC command prints. Raises DvcError if it fails."""
     done = subprocess.run([*DVC, *arguments], cwd=repo, text=True, capture_output=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]

@@ -29,9 +29,11 @@ from ruamel.yaml import YAML
 from flows import record
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
+from flows.lock_order import put_in_order, recorded
+from flows.orphan import end_with_worker
 from flows.plan import plan, trains
 from flows.record import Rows
-from flows.server import prefect_server
+from flows.server import ServerError, prefect_server
 from flows.stage import StageError, reproduce, run_command, stop_all
 from flows.workspace import workspace
 
@@ -69,6 +71,7 @@ def pipeline(
     promote: whether models that are as good as the promoted ones take their places afterwards.
     What is stale is asked of DVC once, at the start; only those stages and what follows from them run.
     """
+    end_with_worker()
     log = get_run_logger().info
     try:
         paths = checked_params()["paths"]
@@ -88,10 +91,12 @@ def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> R
     graph = upstream(folder)
     graph = needed(graph, targets if targets else graph)
     asked = may_change(graph, reasons(folder).keys() & graph.keys())
+    before = recorded(folder)
     with ExitStack() as stack:
         environment = stack.enter_context(ray_head(folder)) if trains(asked) else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
         states = _states(graph, asked, environment, folder)
+    put_in_order(folder, before, targets or [])
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -182,6 +187,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
+    except ServerError as error:
+        sys.exit(f"error: {error}")
     logging.getLogger("prefect").setLevel(logging.WARNING)  # else its server's end has the last word
     if not state.is_completed():
         sys.exit(f"error: {state.message}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -24,17 +23,13 @@ from typing import Any
 from prefect.settings import get_current_settings
 
 from flows.deploy import POOL, DeployError, deploy
-from flows.server import wait_until_healthy
+from flows.server import ADDRESS, ServerError, of_server, password, wait_until_healthy, write_secret
 from flows.stage import stop_tree
 
 REPO = Path(__file__).resolve().parent.parent
-HEARTBEAT_SECONDS = 30  # the least that Prefect allows
 RESTARTS, WITHIN_SECONDS = 5, 300.0
 STOP_SECONDS = 20
-SAFE = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",  # a page of another site cannot post with a visitor's login
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),  # what tells that a run is alive
+PROMPT = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",  # its trainers are to stop within 10 s
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
@@ -88,34 +83,13 @@ class Kept:
 
 def settings(port: int, home: Path) -> dict[str, str]:
     """The environment of the server, the worker and its runs; what the user has set stays."""
-    auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or _password(home / "password")
-    origin = f"http://127.0.0.1:{port}"
-    given = {
-        **SAFE,
-        "PREFECT_SERVER_API_AUTH_STRING": auth,
-        "PREFECT_API_AUTH_STRING": auth,
-        "PREFECT_API_URL": f"{origin}/api",
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origin,
-    }
-    return {**given, **os.environ, **{name: given[name] for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL")}}
-
-
-def _password(file: Path) -> str:
-    """The user and password of this project's server, which no one else may read."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _write_secret(file, f"trainyard:{secrets.token_urlsafe(24)}")
-    return file.read_text()
-
-
-def _write_secret(file: Path, text: str) -> None:
-    """A file that no other user of this machine can read."""
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    file.write_text(text)
+    auth = password(home)
+    reached = {"PREFECT_API_AUTH_STRING": auth, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    return {**PROMPT, **of_server(port, auth), **os.environ, **reached}
 
 
 def _refuse_taken(port: int) -> None:
+    """Raises ServeError."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -139,6 +113,7 @@ def serve(port: int) -> None:
         assert kept[0].process is not None
         wait_until_healthy(kept[0].process, environment["PREFECT_API_URL"], kept[0].log)
         names = deploy(REPO, environment)
+        _end_runs("left", environment)
         kept[1].start()
         _tell(port, home, environment, names)
         while True:
@@ -147,25 +122,28 @@ def serve(port: int) -> None:
                     each.restart()
             time.sleep(1)
     finally:
+        (home / ADDRESS).unlink(missing_ok=True)
         if kept[0].alive():
-            _cancel_runs(environment)
+            _end_runs(str(STOP_SECONDS), environment)
         for each in reversed(kept):
             each.stop()
 
 
 def _tell(port: int, home: Path, environment: Mapping[str, str], names: list[str]) -> None:
+    """Leave the address for who wants to join, and print it."""
     login = home / "login.sh"
     exported = [f"export {name}='{environment[name]}'" for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")]
-    _write_secret(login, "\n".join([*exported, ""]))
+    write_secret(login, "\n".join([*exported, ""]))
+    write_secret(home / ADDRESS, environment["PREFECT_API_URL"])
     shown = login.relative_to(REPO) if login.is_relative_to(REPO) else login
     print(f"Deployments: {', '.join(names)}")
     print(f"Start one:   source {shown} && prefect deployment run {names[0]}")
     print(f"Address:     http://127.0.0.1:{port}   user and password: {shown.with_name('password')}", flush=True)
 
 
-def _cancel_runs(environment: Mapping[str, str]) -> None:
-    """Cancel what runs, so that it ends by itself and is known to have been stopped."""
-    command = [sys.executable, "-m", "flows.cancel", str(STOP_SECONDS)]
+def _end_runs(which: str, environment: Mapping[str, str]) -> None:
+    """As flows.cancel does, in whose process the server's settings are the environment's."""
+    command = [sys.executable, "-m", "flows.cancel", which]
     done = subprocess.run(command, cwd=REPO, env=dict(environment), text=True, capture_output=True, check=False)
     if done.stdout.strip() or done.returncode:
         print(done.stdout.strip() or done.stderr.strip(), flush=True)
@@ -175,9 +153,15 @@ def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it takes 1 to 65535")
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Serve this project's deployments.")
-    parser.add_argument("--port", type=int, default=4200, help="of the server on 127.0.0.1")
+    parser.add_argument("--port", type=_port, default=4200, help="of the server on 127.0.0.1, 1 to 65535")
     port = parser.parse_args().port
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -186,7 +170,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped; `make serve` goes on with the same schedules", file=sys.stderr)
         sys.exit(130)
-    except (ServeError, DeployError, RuntimeError) as error:
+    except (ServeError, ServerError, DeployError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -19,8 +19,9 @@ from prefect.states import Completed, Failed
 
 from flows.graph import DvcError, needed, upstream
 from flows.head import ray_head
+from flows.orphan import end_with_worker
 from flows.pipeline import REPO, ParamsError, checked_or_exit, checked_params, pipeline, quiet, run_stage
-from flows.server import prefect_server
+from flows.server import ServerError, prefect_server
 from flows.stage import StageError, run_command
 from flows.workspace import workspace
 
@@ -47,6 +48,7 @@ def sweep(
     workers: int = 0,
 ) -> State[None]:
     """Search a model's values; with `apply`, train and test the winner as well. The rest is components.tune's."""
+    end_with_worker()
     numbers = {"--trials": trials, "--cpus": cpus, "--gpus": gpus, "--workers": workers or None}
     arguments = [text for name, value in numbers.items() if value is not None for text in (name, str(value))]
     arguments += [name for name, wanted in (("--grow", grow), ("--apply", apply)) if wanted]
@@ -96,6 +98,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
+    except ServerError as error:
+        sys.exit(f"error: {error}")
     if not state.is_completed():
         sys.exit(f"error: {state.message}")
 

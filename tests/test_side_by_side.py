@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from ruamel.yaml import YAML
 
 from components.cluster import free_port
+from flows.lock_order import put_in_order
 from flows.stage import reproduce
 from tests.conftest import Project
-from tests.test_serve import waited_for
+from tests.served import waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(400)]
 
 STAGES = """
 stages:
-  one: {{cmd: sleep {seconds} && echo {text} > one.txt, outs: [one.txt]}}
-  two: {{cmd: sleep {seconds} && echo {text} > two.txt, outs: [two.txt]}}
+  one: {cmd: sleep $ONE && echo same > one.txt, outs: [one.txt]}
+  two: {cmd: sleep $TWO && echo same > two.txt, outs: [two.txt]}
 """
 
 
-def sleeping(folder: Path, seconds: float, text: str = "same") -> Project:
+def sleeping(folder: Path, one: float, two: float) -> Project:
+    """A project of two stages that sleep for these seconds."""
     project = Project(folder)
-    (folder / "dvc.yaml").write_text(STAGES.format(seconds=seconds, text=text))
+    (folder / "dvc.yaml").write_text(STAGES)
+    project.environment |= {"ONE": str(one), "TWO": str(two)}
     return project
 
 
 def test_the_flow_takes_at_most_0_65_of_dvc_repros_time(tmp_path: Path) -> None:
     """With a Prefect server that runs already, as a team has it. Both are asleep most of the time, at the same time."""
-    serial, flow = sleeping(tmp_path / "serial", 50), sleeping(tmp_path / "flow", 50)
+    serial, flow = sleeping(tmp_path / "serial", 50, 50), sleeping(tmp_path / "flow", 50, 50)
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     flow.start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
@@ -44,12 +46,11 @@ def test_the_flow_takes_at_most_0_65_of_dvc_repros_time(tmp_path: Path) -> None:
         ratio = together.result() / alone.result()
     flow.end()
     assert ratio <= 0.65
-    assert stages_of(flow) == stages_of(serial)
+    assert lock(flow) == lock(serial)
 
 
-def stages_of(project: Project) -> Any:
-    """What dvc.lock says of each stage. DVC appends new ones as they end, so that their order there is chance."""
-    return YAML(typ="safe").load((project.folder / "dvc.lock").read_text())["stages"]
+def lock(project: Project) -> bytes:
+    return (project.folder / "dvc.lock").read_bytes()
 
 
 def timed(project: Project, api: str, *command: str) -> float:
@@ -59,13 +60,28 @@ def timed(project: Project, api: str, *command: str) -> float:
     return time.monotonic() - started
 
 
-def test_dvc_lock_is_the_same_ten_times_of_ten(tmp_path: Path) -> None:
-    serial, both = sleeping(tmp_path / "serial", 0), sleeping(tmp_path / "both", 0)
-    for number in range(10):
-        for project in (serial, both):
-            (project.folder / "dvc.yaml").write_text(STAGES.format(seconds=0.1, text=number))
-        assert serial.run("dvc", "repro").returncode == 0
+def test_dvc_lock_is_the_same_bytes_ten_times_of_ten(tmp_path: Path) -> None:
+    """Though the second stage ends first, and DVC appends each as it ends."""
+    serial, both = sleeping(tmp_path / "serial", 0, 0), sleeping(tmp_path / "both", 1.5, 0)
+    assert serial.run("dvc", "repro").returncode == 0
+    as_ended = set()
+    for _ in range(10):
         with ThreadPoolExecutor() as threads:
-            ended = threads.map(lambda stage: reproduce(stage, both.folder, {}, print), ("one", "two"))
+            ended = threads.map(lambda stage: reproduce(stage, both.folder, both.environment, print), ("one", "two"))
             assert [*ended] == ["ran", "ran"]
-        assert stages_of(both) == stages_of(serial)
+        as_ended.add(lock(both))
+        put_in_order(both.folder, [], [])
+        assert lock(both) == lock(serial)
+        for made in ("one.txt", "two.txt", "dvc.lock"):
+            (both.folder / made).unlink()
+        shutil.rmtree(both.folder / ".dvc/cache")
+    assert as_ended != {lock(serial)}, "it is no chance"
+
+
+def test_stages_that_were_recorded_before_keep_their_places(tmp_path: Path) -> None:
+    project = sleeping(tmp_path / "project", 0, 0)
+    for stage in ("two", "one"):
+        assert project.run("dvc", "repro", stage).returncode == 0
+    own = lock(project)
+    put_in_order(project.folder, ["two"], [])
+    assert lock(project) == own
