@@ -105,7 +105,7 @@ def test_killed_with_make_serve_it_is_crashed_at_the_next_start_and_the_next_run
     training.project.change(cnn__epochs=400, cnn__seed=43)
     run, _ = training_run(training)
     training.process.kill()
-    training.process.communicate()
+    training.process.communicate(timeout=60)
     waited_for(lambda: not training.children("-m"), 90)
     again = Served(training.project)
     assert again.state(run)["type"] == "CRASHED"
