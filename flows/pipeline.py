@@ -26,7 +26,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from ruamel.yaml import YAML
 
-from flows import record
+from flows import record, registry
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
 from flows.lock_order import put_in_order, recorded
@@ -76,10 +76,10 @@ def pipeline(
     try:
         paths = checked_params()["paths"]
         with workspace(REPO, paths["runs"], params or {}, log) as folder:
-            checked_params(folder)
+            values = checked_params(folder)
             rows = _run(folder, paths, targets)
             if promote:
-                _promote(folder, rows)
+                _promote(folder, values, rows)
     except (DvcError, ParamsError, StageError, ValueError) as error:
         return Failed(message=str(error))
     changed = any(row["outcome"] != "unchanged" for row in rows)
@@ -123,14 +123,16 @@ def _states(
     return {name: future.state for name, future in futures.items()}
 
 
-def _promote(folder: Path, rows: Rows) -> None:
-    """Let the gate judge the models that this run tested."""
+def _promote(folder: Path, values: Mapping[str, Any], rows: Rows) -> None:
+    """Let the gate judge the models that this run tested, and mark in git what it promotes."""
+    log = get_run_logger().info
     if folder != REPO:
-        get_run_logger().info("a run with other values than params.yaml's promotes nothing")
+        log("a run with other values than params.yaml's promotes nothing")
         return
     tested = [str(row["stage"]).partition("@")[2] for row in rows if str(row["stage"]).startswith("evaluate@")]
     if tested:
-        run_command([sys.executable, "-m", "components.promote", *tested], folder, {}, get_run_logger().info)
+        with registry.marking(folder, values, log):
+            run_command([sys.executable, "-m", "components.promote", *tested], folder, {}, log)
 
 
 def _counts(rows: Rows) -> str:
