@@ -34,6 +34,7 @@ from components.models import cnn
 REPO = Path(__file__).resolve().parent.parent
 MIRROR = REPO.parent / "shared" / "mirror"
 CPU = torch.device("cpu")
+SECRET = "the-s3-key-that-no-log-may-hold"
 needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror of public data sets")
 
 PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
@@ -232,7 +233,7 @@ def s3() -> Iterator[Environment]:
             "TRAINYARD_STORAGE": "s3://bucket/trainyard",
             "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
         }
     finally:
         server.terminate()
@@ -240,7 +241,7 @@ def s3() -> Iterator[Environment]:
 
 
 def s3_at(address: str, **options: bool) -> fs.S3FileSystem:
-    return fs.S3FileSystem(access_key="key", secret_key="secret", endpoint_override=address, **options)
+    return fs.S3FileSystem(access_key="key", secret_key=SECRET, endpoint_override=address, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
