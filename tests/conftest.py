@@ -216,6 +216,19 @@ def project(tmp_path: Path) -> Iterator[Project]:
     copied.end()
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Project:
+    """A copy of the project with a chain of two stages that copy a file."""
+    project = Project(tmp_path / "project")
+    (project.folder / "dvc.yaml").write_text(
+        "stages:\n"
+        "  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [source], outs: [first.txt]}\n"
+        "  second: {cmd: cp first.txt second.txt, deps: [first.txt], outs: [second.txt]}\n"
+    )
+    (project.folder / "in.txt").write_text("one")
+    return project
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Environment]:
     """moto's S3 on loopback, with a bucket; the environment that leads there."""
