@@ -88,7 +88,9 @@ def test_a_sweep_killed_five_times_ends_every_trial_once(ready: Project, values_
     assert set(trials(ready)["outcome"]) == {"finished"}
     told = [int(number) for number in re.findall(r"cnn  trial (\d+):", done.stdout)]
     assert len(told) == len(set(told)) == 16 - len(before)
-    assert not trials(ready)["dropout"].duplicated().any(), "the search went on instead of starting anew"
+    assert not trials(ready).duplicated(["dropout", "learning_rate"]).any(), (
+        "the search went on instead of starting anew"
+    )
 
 
 def test_the_same_command_again_trains_nothing_and_more_trials_go_on(ready: Project) -> None:
