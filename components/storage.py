@@ -190,6 +190,17 @@ def _keys() -> dict[str, str]:
     return {option: key for option, key in given.items() if key} if given["access_key"] and given["secret_key"] else {}
 
 
+@contextmanager
+def keys_hidden() -> Iterator[None]:
+    """No keys in this process's environment: Ray Tune would copy them into its trials', which Ray logs."""
+    names = (*KEY_VARIABLES.values(), "AWS_SECURITY_TOKEN")  # the last is an older name that Tune copies, too
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
 def _endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -229,6 +230,13 @@ def small(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.fixture
+def session() -> Iterator[Path]:
+    """Where a Ray of the test's own keeps its logs; pytest's own folders are too long for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Environment]:
     """moto's S3 on loopback, with a bucket; the environment that leads there."""
@@ -259,3 +267,7 @@ def s3_at(address: str, **options: bool) -> fs.S3FileSystem:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def files_with(folder: Path, text: str) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]

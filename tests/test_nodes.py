@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from components import cluster
 from components.cluster import free_port
-from tests.conftest import SECRET, Environment, Project, contents, lines_until
+from tests.conftest import SECRET, Environment, Project, contents, files_with, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -49,13 +48,6 @@ def test_dvc_pulls_from_s3_what_was_pushed_there(pushed: Project, clone: Project
     found = contents(clone.folder / "data/split/mnist")
     assert "inputs.npy" in found
     assert found == contents(pushed.folder / "data/split/mnist")
-
-
-@pytest.fixture
-def session() -> Iterator[Path]:
-    """Where the two nodes' Ray keeps its logs; pytest's own folders are too long for its sockets."""
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
@@ -114,7 +106,3 @@ def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
     assert not [*clone.folder.glob(".runs/*/*/*"), *pushed.folder.glob(".runs/*/*/*")], "checkpoints are on S3 alone"
     assert files_with(session, "CUBLAS_WORKSPACE_CONFIG"), "Ray logs the variables that it brings to workers"
     assert not files_with(session, SECRET)
-
-
-def files_with(folder: Path, text: str) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]

@@ -155,6 +155,16 @@ def test_without_keys_in_the_environment_each_machine_uses_its_own(monkeypatch: 
     assert SECRET.encode() not in pickle.dumps(storage._opened("s3://bucket/folder"))
 
 
+def test_keys_are_hidden_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(KeyboardInterrupt), storage.keys_hidden():
+        assert SECRET not in os.environ.values()
+        raise KeyboardInterrupt
+    assert dict(os.environ) == before
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of data in a project, in which the driver runs; nodes have an empty cache, and the project elsewhere."""
