@@ -20,7 +20,6 @@ from typing import Any
 
 from components import params
 from components.params import UserError
-from components.storage import VARIABLE as STORAGE
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
 SETTINGS = {
@@ -36,11 +35,7 @@ SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's record of a sweep, which ledger.py keeps better
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
 }
-WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster
-STORAGE_SETTINGS = (  # as well, where a storage is used; unset on the driver, each node has its own
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
-)  # fmt: skip
+WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster; Ray logs them
 IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`: what the job was submitted with, as JSON
 
 OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, on this machine alone
@@ -108,10 +103,7 @@ def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
 
 def worker_environment() -> dict[str, str]:
     """What each worker's environment must hold, on whichever machine it is."""
-    found = {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
-    if os.environ.get(STORAGE):
-        found |= {name: os.environ[name] for name in STORAGE_SETTINGS if name in os.environ}
-    return found
+    return {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
 
 
 def carried(address: str | None) -> dict[str, Any] | None:
@@ -119,12 +111,11 @@ def carried(address: str | None) -> dict[str, Any] | None:
 
     What a job was submitted with it has already, and twice would be an error of Ray's.
     """
-    if not address or (address.startswith(LOOPBACK) and not os.environ.get(STORAGE)):
+    if not address or address.startswith(LOOPBACK):
         return None  # started from here, as the pipeline's own cluster is, and with this environment
     job = json.loads(os.environ.get(IN_RAY_JOB, "{}")).get("runtime_env") or {}
     variables = {n: v for n, v in worker_environment().items() if n not in job.get("env_vars", {})}
-    elsewhere = not address.startswith(LOOPBACK) and IN_RAY_JOB not in os.environ
-    return {"env_vars": variables, **({"working_dir": str(Path.cwd())} if elsewhere else {})}
+    return {"env_vars": variables, **({} if IN_RAY_JOB in os.environ else {"working_dir": str(Path.cwd())})}
 
 
 def connect() -> None:

@@ -1,7 +1,8 @@
 """The storage that machines share, which TRAINYARD_STORAGE names: s3://bucket/folder, or file:///disk/folder.
 
 Trainings keep their checkpoints there, and nodes without the data fetch them from there. Unset: all is on this machine.
-S3's keys and server are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION.
+S3's keys and server are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION, by the driver
+alone: other machines get them inside the file system, since Ray writes workers' variables into its logs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ FORMS = "s3://bucket/folder, file:///disk/folder, or another address that pyarro
 CONNECT_SECONDS = 5  # pyarrow's own limit is 1, too little for a busy machine
 CHUNK = 64 * 2**20  # bytes of a copied file that are in memory at once
 OBJECT_STORES = ("s3", "gcs")  # where a file is there whole or not at all, and a rename copies it
+KEY_VARIABLES = {
+    "access_key": "AWS_ACCESS_KEY_ID",
+    "secret_key": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+}
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY have to be those of a user who may write there."
 BUCKET = "Create the bucket, or name another."
 ADVICE = {  # what the AWS SDK says → the way out
@@ -41,7 +47,8 @@ ADVICE = {  # what the AWS SDK says → the way out
 class Location:
     """A folder or a file, on this machine or in a storage; it need not be there yet.
 
-    filesystem: pyarrow's, or what it makes of one of fsspec's. It can be sent to other machines, without its keys.
+    filesystem: pyarrow's, or what it makes of one of fsspec's. It can be sent to other machines; one of S3's takes
+                the environment's keys along.
     """
 
     filesystem: Any
@@ -157,6 +164,9 @@ def _opened(address: str) -> Location:
         filesystem, path = fs.FileSystem.from_uri(address)
     except (OSError, ValueError, ImportError) as error:
         raise _fault(address, error, f"It takes {FORMS}.") from None
+    if isinstance(filesystem, fs.S3FileSystem):  # from_uri leaves the keys to each node's environment
+        make, (options,) = filesystem.__reduce__()
+        filesystem = make(options | _keys())
     if not path.strip("/"):
         raise UserError(f"{VARIABLE}: {address!r} names no folder; it takes {FORMS}")
     return Location(filesystem, path.rstrip("/"))
@@ -170,7 +180,25 @@ def _s3() -> Any:
         endpoint_override=endpoint,
         region=region or ("us-east-1" if endpoint else None),  # else AWS's SDK looks for its machine's
         connect_timeout=CONNECT_SECONDS,
+        **_keys(),
     )
+
+
+def _keys() -> dict[str, str]:
+    """The environment's, since explicit keys alone are pickled. None where a machine's role or ~/.aws has them."""
+    given = {option: os.environ.get(name, "") for option, name in KEY_VARIABLES.items()}
+    return {option: key for option, key in given.items() if key} if given["access_key"] and given["secret_key"] else {}
+
+
+@contextmanager
+def keys_hidden() -> Iterator[None]:
+    """No keys in this process's environment: Ray Tune would copy them into its trials', which Ray logs."""
+    names = (*KEY_VARIABLES.values(), "AWS_SECURITY_TOKEN")  # the last is an older name that Tune copies, too
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
 
 
 def _endpoint() -> str | None:

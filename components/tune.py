@@ -39,7 +39,7 @@ from components.process import end_with_parent
 from components.proposals import Proposals, Sampled
 from components.search_space import PERTURBED, Grow, Search, Space
 from components.source_code import source_of
-from components.storage import Location, shared
+from components.storage import Location, keys_hidden, shared
 from components.sweep_progress import SweepProgress
 from components.sweep_results import Found
 from components.task import Task, TrainingConfig, load_task
@@ -137,11 +137,12 @@ def run(sweep: Sweep, ledger: Ledger, cpus: int | None, gpus: float | None, work
     cluster.connect()
     import ray
 
-    try:
-        slots = cluster.slots(cluster.nodes(), cpus, gpus, workers)
-        _run_on_ray(sweep, ledger, ended, slots, total, storage if cluster.spans_machines() else None)
-    finally:
-        ray.shutdown()
+    with keys_hidden():
+        try:
+            slots = cluster.slots(cluster.nodes(), cpus, gpus, workers)
+            _run_on_ray(sweep, ledger, ended, slots, total, storage if cluster.spans_machines() else None)
+        finally:
+            ray.shutdown()
 
 
 def _run_on_ray(

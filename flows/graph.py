@@ -89,6 +89,11 @@ def may_change(graph: Graph, changed: Collection[str]) -> set[str]:
     return found
 
 
+def cache(repo: Path) -> Path:
+    """The folder of DVC's cache, which a user may have put anywhere."""
+    return Path(dvc(repo, "cache", "dir").strip())
+
+
 def dvc(repo: Path, *arguments: str) -> str:
     """What a DVC command prints. Raises DvcError if it fails."""
     done = subprocess.run([*DVC, *arguments], cwd=repo, text=True, capture_output=True, check=False)

@@ -7,11 +7,14 @@ would differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from zc.lockfile import LockError, LockFile
 
 from flows.graph import dvc
 
@@ -43,10 +46,29 @@ def put_in_order(folder: Path, before: Collection[str], targets: Sequence[str]) 
 
 
 def _move_to_end(folder: Path, stages: Sequence[str]) -> None:
-    """Under DVC's own lock and by its own writer, so that nobody's change is lost and the bytes are DVC's."""
-    from dvc.repo import Repo
-    from dvc.utils.serialize import modify_yaml
-
-    with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock, modify_yaml(str(folder / NAME), fs=repo.fs) as lock:
+    """By DVC's own writer's settings, so that the bytes are DVC's, and under its lock, so that nobody's change is lost."""
+    file, yaml = folder / NAME, YAML()
+    yaml.default_flow_style = False
+    with _dvcs_lock(folder):
+        values = yaml.load(file.read_text(encoding="utf-8"))
         for stage in stages:
-            lock["stages"][stage] = lock["stages"].pop(stage)
+            values["stages"][stage] = values["stages"].pop(stage)
+        part = file.with_name(f".{NAME}.part")
+        with part.open("w", encoding="utf-8") as opened:
+            yaml.dump(values, opened)
+        part.replace(file)
+
+
+@contextmanager
+def _dvcs_lock(folder: Path) -> Iterator[None]:
+    """What `dvc --wait-for-lock` holds while it works."""
+    while True:
+        try:
+            lock = LockFile(str(folder / ".dvc/tmp/lock"))
+            break
+        except LockError:
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        lock.close()

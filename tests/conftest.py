@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from components.models import cnn
 REPO = Path(__file__).resolve().parent.parent
 MIRROR = REPO.parent / "shared" / "mirror"
 CPU = torch.device("cpu")
+SECRET = "the-s3-key-that-no-log-may-hold"
 needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror of public data sets")
 
 PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
@@ -215,6 +217,26 @@ def project(tmp_path: Path) -> Iterator[Project]:
     copied.end()
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Project:
+    """A copy of the project with a chain of two stages that copy a file."""
+    project = Project(tmp_path / "project")
+    (project.folder / "dvc.yaml").write_text(
+        "stages:\n"
+        "  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [source], outs: [first.txt]}\n"
+        "  second: {cmd: cp first.txt second.txt, deps: [first.txt], outs: [second.txt]}\n"
+    )
+    (project.folder / "in.txt").write_text("one")
+    return project
+
+
+@pytest.fixture
+def session() -> Iterator[Path]:
+    """Where a Ray of the test's own keeps its logs; pytest's own folders are too long for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Environment]:
     """moto's S3 on loopback, with a bucket; the environment that leads there."""
@@ -232,7 +254,7 @@ def s3() -> Iterator[Environment]:
             "TRAINYARD_STORAGE": "s3://bucket/trainyard",
             "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
         }
     finally:
         server.terminate()
@@ -240,8 +262,12 @@ def s3() -> Iterator[Environment]:
 
 
 def s3_at(address: str, **options: bool) -> fs.S3FileSystem:
-    return fs.S3FileSystem(access_key="key", secret_key="secret", endpoint_override=address, **options)
+    return fs.S3FileSystem(access_key="key", secret_key=SECRET, endpoint_override=address, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def files_with(folder: Path, text: str) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]

@@ -13,7 +13,7 @@ import pytest
 
 from components import cluster
 from components.cluster import free_port
-from tests.conftest import Environment, Project, contents, lines_until
+from tests.conftest import SECRET, Environment, Project, contents, files_with, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -51,7 +51,7 @@ def test_dvc_pulls_from_s3_what_was_pushed_there(pushed: Project, clone: Project
 
 
 @pytest.fixture
-def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
+def two_nodes(pushed: Project, tmp_path: Path, session: Path) -> Iterator[Environment]:
     """A head, and a node without the project, with one core each; the environment that joins them.
 
     127.0.0.2 is this machine, too, but not the address that Ray is joined at on one's own: code is sent there.
@@ -62,7 +62,7 @@ def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
     own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"  # else the head takes 30 s to stop
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
     ray += ["--node-ip-address=127.0.0.2"]
-    head = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
+    head = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false", f"--temp-dir={session}"]
     elsewhere = {"TRAINYARD_ROOT": str(tmp_path / "none"), "TRAINYARD_CACHE": str(tmp_path / "cache")}
     nodes = []
     try:
@@ -89,7 +89,7 @@ def two_nodes(pushed: Project, tmp_path: Path) -> Iterator[Environment]:
 
 
 def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
-    pushed: Project, clone: Project, s3: Environment, two_nodes: Environment, tmp_path: Path
+    pushed: Project, clone: Project, s3: Environment, two_nodes: Environment, session: Path, tmp_path: Path
 ) -> None:
     first = pushed.start("components.train", "cnn", **s3, **two_nodes)
     said = "".join(lines_until(first, f"epoch 2/{EPOCHS}"))
@@ -104,3 +104,5 @@ def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
     assert "going on after epoch" in again.stdout
     assert len((clone.folder / "data/models/cnn/history.csv").read_text().splitlines()) == 1 + EPOCHS
     assert not [*clone.folder.glob(".runs/*/*/*"), *pushed.folder.glob(".runs/*/*/*")], "checkpoints are on S3 alone"
+    assert files_with(session, "CUBLAS_WORKSPACE_CONFIG"), "Ray logs the variables that it brings to workers"
+    assert not files_with(session, SECRET)

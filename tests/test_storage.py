@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import time
 import urllib.request
@@ -20,7 +21,7 @@ from components.loop import State
 from components.node_data import on_this_node, send
 from components.params import UserError
 from components.storage import Location
-from tests.conftest import Environment, contents, s3_at
+from tests.conftest import SECRET, Environment, contents, s3_at
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -107,6 +108,7 @@ def test_a_storage_that_cannot_be_used_is_one_message_in_seconds(
     assert time.monotonic() - started < 10
     assert "TRAINYARD_STORAGE" in str(raised.value)
     assert "secret" not in str(raised.value)
+    assert SECRET not in str(raised.value)
 
 
 def test_refused_keys_are_one_message(s3: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +123,46 @@ def test_refused_keys_are_one_message(s3: Environment, monkeypatch: pytest.Monke
         storage.shared()
     actions_without_keys("inf")
     assert storage.shared() is not None
+
+
+@pytest.mark.parametrize("options", ["", "?scheme=http&region=us-east-1&endpoint_override={host}"])
+def test_a_location_takes_its_keys_along_to_a_machine_without_them(
+    s3: Environment, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    host = s3["AWS_ENDPOINT_URL"].removeprefix("http://")
+    monkeypatch.setenv("TRAINYARD_STORAGE", s3["TRAINYARD_STORAGE"] + options.format(host=host))
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    here = storage.shared()
+    assert here is not None
+    (here / "file").write(b"content")
+    sent = pickle.dumps(here / "file")
+    for name in (name for name in os.environ if name.startswith("AWS_")):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # else the SDK looks for a role for seconds
+    there = pickle.loads(sent)
+    assert there.read() == b"content"
+    assert there.filesystem == here.filesystem
+    assert there.filesystem.__reduce__()[1][0]["secret_key"] == SECRET
+    assert there.filesystem.__reduce__()[1][0]["session_token"] == "token"
+
+
+def test_without_keys_in_the_environment_each_machine_uses_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert SECRET.encode() not in pickle.dumps(storage._opened("s3://bucket/folder"))
+
+
+def test_keys_are_hidden_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(KeyboardInterrupt), storage.keys_hidden():
+        assert SECRET not in os.environ.values()
+        raise KeyboardInterrupt
+    assert dict(os.environ) == before
 
 
 @pytest.fixture
@@ -194,19 +236,15 @@ def test_a_node_with_the_same_data_in_its_own_project_uses_those(data: Path, tmp
         on_this_node(sent)
 
 
-def test_keys_and_code_go_to_clusters_elsewhere_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.delenv("TRAINYARD_STORAGE", raising=False)
+def test_code_goes_to_clusters_elsewhere_alone_and_keys_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("TRAINYARD_STORAGE", "s3://bucket/folder")
     assert cluster.carried(None) is None
     assert cluster.carried("127.0.0.1:6379") is None
     there = cluster.carried("10.0.0.1:6379") or {}
     assert there["working_dir"] == str(Path.cwd())
-    assert "AWS_ACCESS_KEY_ID" not in there["env_vars"]
-    monkeypatch.setenv("TRAINYARD_STORAGE", "s3://bucket/folder")
-    assert "working_dir" not in (cluster.carried("127.0.0.1:6379") or {})
-    assert (cluster.carried("127.0.0.1:6379") or {})["env_vars"]["AWS_ACCESS_KEY_ID"] == "key"
-    submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"AWS_ACCESS_KEY_ID": "key"}}}
+    assert there["env_vars"].keys() == {"OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG"}
+    submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"OMP_WAIT_POLICY": "ACTIVE"}}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
-    in_job = cluster.carried("10.0.0.1:6379") or {}
-    assert "working_dir" not in in_job
-    assert "AWS_ACCESS_KEY_ID" not in in_job["env_vars"]
+    assert (cluster.carried("10.0.0.1:6379") or {}).keys() == {"env_vars"}
+    assert "OMP_WAIT_POLICY" not in (cluster.carried("10.0.0.1:6379") or {})["env_vars"]

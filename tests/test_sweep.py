@@ -20,7 +20,7 @@ import pytest
 
 from components.cluster import free_port
 from components.data.loaders import open_split, save_split
-from tests.conftest import Project, lines_until
+from tests.conftest import SECRET, Environment, Project, files_with, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
@@ -88,7 +88,9 @@ def test_a_sweep_killed_five_times_ends_every_trial_once(ready: Project, values_
     assert set(trials(ready)["outcome"]) == {"finished"}
     told = [int(number) for number in re.findall(r"cnn  trial (\d+):", done.stdout)]
     assert len(told) == len(set(told)) == 16 - len(before)
-    assert not trials(ready)["dropout"].duplicated().any(), "the search went on instead of starting anew"
+    assert not trials(ready).duplicated(["dropout", "learning_rate"]).any(), (
+        "the search went on instead of starting anew"
+    )
 
 
 def test_the_same_command_again_trains_nothing_and_more_trials_go_on(ready: Project) -> None:
@@ -190,7 +192,7 @@ def test_trials_of_several_workers_each_do_not_wait_for_each_other_forever(ready
 
 
 @pytest.fixture
-def two_nodes(ready: Project) -> Iterator[dict[str, Any]]:
+def two_nodes(ready: Project, session: Path) -> Iterator[dict[str, Any]]:
     """A head and a second node on this machine, with one core each; the environment that joins them."""
     port = free_port()
     address = f"127.0.0.1:{port}"
@@ -205,6 +207,7 @@ def two_nodes(ready: Project) -> Iterator[dict[str, Any]]:
         "--node-ip-address=127.0.0.1",
     ]
     head = [*ray, "--head", f"--port={port}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+    head += [f"--temp-dir={session}"]
     nodes = []
     try:
         for command in (head, [*ray, f"--address={address}"]):
@@ -220,12 +223,17 @@ def two_nodes(ready: Project) -> Iterator[dict[str, Any]]:
             process.communicate(timeout=60)
 
 
-def test_trials_run_on_both_nodes_of_a_cluster(ready: Project, two_nodes: dict[str, Any], values_back: None) -> None:
+def test_trials_run_on_both_nodes_of_a_cluster_whose_logs_hold_no_key(
+    ready: Project, two_nodes: dict[str, Any], session: Path, values_back: None
+) -> None:
     ready.change(search__seed=11)
-    done = ready.run("components.tune", "cnn", "--trials", "6", **two_nodes)
+    keys: Environment = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET}
+    done = ready.run("components.tune", "cnn", "--trials", "6", **two_nodes, **keys)
     assert done.returncode == 0, done.stdout
     assert "2 trials at once, with 1 CPU core each" in done.stdout
     assert trials(ready)["node"].nunique() == 2
+    assert files_with(session, "PL_DISABLE_FORK"), "Ray logs the variables that Tune brings to trials"
+    assert not files_with(session, SECRET)
 
 
 def test_growth_on_200_digits_ends_early_since_it_overfits(ready: Project, values_back: None) -> None:
