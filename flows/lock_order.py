@@ -46,7 +46,7 @@ def put_in_order(folder: Path, before: Collection[str], targets: Sequence[str]) 
 
 
 def _move_to_end(folder: Path, stages: Sequence[str]) -> None:
-    """By DVC's own writer's settings, so that the bytes are DVC's, and under its lock, so that nobody's change is lost."""
+    """With the settings of DVC's own writer, so that the bytes are DVC's, and its lock, so that no change is lost."""
     file, yaml = folder / NAME, YAML()
     yaml.default_flow_style = False
     with _dvcs_lock(folder):
