@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 import time
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Cancelling, Crashed
 
+from flows.deploy import POOL
 from flows.server import ServerError, require_server
 
 ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -49,6 +52,8 @@ def end_left(client: SyncPrefectClient) -> None:
     One that had begun has crashed. One that had not, or was to be cancelled, is cancelled.
     """
     for run in _alive(client):
+        if run.work_pool_name != POOL:
+            continue
         end, name = (Crashed, "Crashed") if run.state_type == StateType.RUNNING else (Cancelled, "Cancelled")
         client.set_flow_run_state(run.id, end(message="its worker was stopped before its end"), force=True)
         print(f"{run.name} had not ended when its worker was stopped: {name}")
@@ -62,7 +67,7 @@ def main() -> None:
                 end_left(client)
             else:
                 cancel(client, float(sys.argv[1]))
-    except (ServerError, TimeoutError) as error:
+    except (ServerError, TimeoutError, PrefectException, httpx.HTTPError) as error:
         sys.exit(f"error: {error}")
 
 

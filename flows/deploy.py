@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from flows.graph import DvcError, upstream
 from flows.server import ServerError, require_server
@@ -111,9 +112,14 @@ def _register(repo: Path, prune: bool) -> list[str]:
 
 
 def _in_file(repo: Path) -> set[str]:
-    """The deployments of infra/prefect.yaml as "flow/name"; a flow is called as its function is."""
-    listed = YAML(typ="safe").load((repo / FILE).read_text(encoding="utf-8"))["deployments"]
-    return {f"{each['entrypoint'].partition(':')[2]}/{each['name']}" for each in listed}
+    """The deployments of infra/prefect.yaml as "flow/name"; a flow is called as its function is. Raises DeployError."""
+    try:
+        listed = YAML(typ="safe").load((repo / FILE).read_text(encoding="utf-8"))["deployments"]
+        return {f"{each['entrypoint'].partition(':')[2]}/{each['name']}" for each in listed}
+    except (OSError, YAMLError) as error:
+        raise DeployError(f"{FILE} cannot be read: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise DeployError(f"{FILE}: each of its `deployments` needs a name and an entrypoint ({error})") from None
 
 
 def _restrict(client: Any, deployment: Any, name: str, schema: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from zc.lockfile import LockError, LockFile
 from flows.graph import dvc
 
 NAME = "dvc.lock"
+LOCK_SECONDS = 10
 
 
 def recorded(folder: Path) -> list[str]:
@@ -30,28 +31,43 @@ def recorded(folder: Path) -> list[str]:
     return [*found.get("stages", {})]
 
 
-def put_in_order(folder: Path, before: Collection[str], targets: Sequence[str]) -> None:
-    """Bring the stages that are new in dvc.lock into the order in which `dvc repro TARGETS` would have run them.
+def serial_order(folder: Path, targets: Sequence[str]) -> list[str]:
+    """The stages as `dvc repro TARGETS` would run them, if all were to run."""
+    told = dvc(folder, "--wait-for-lock", "repro", "--dry", "--force", *targets)
+    return re.findall(r"^Running stage '(.+)':$", told, re.MULTILINE)
 
-    before: the stages that were in it when the run began, which keep their places.
+
+@contextmanager
+def in_serial_order(folder: Path, targets: Sequence[str], asked: Collection[str]) -> Iterator[None]:
+    """Have dvc.lock in order after the block, however it ends.
+
+    asked: the stages that may run in it. Those that are new in dvc.lock then stand in the order in which
+           `dvc repro TARGETS` would have run them; the others keep their places.
     """
-    new = [stage for stage in recorded(folder) if stage not in before]
-    if len(new) < 2:
+    before = recorded(folder)
+    new = {*asked} - {*before}
+    order = [stage for stage in serial_order(folder, targets) if stage in new] if len(new) > 1 else []
+    try:
+        yield
+    finally:
+        there = {*recorded(folder)}
+        with suppress(LockError):  # the order is no reason to hold or to fail a run
+            put_in_order(folder, [stage for stage in order if stage in there])
+
+
+def put_in_order(folder: Path, new: Sequence[str]) -> None:
+    """Bring these stages, the last ones in dvc.lock, into this order.
+
+    With the settings of DVC's own writer, so that the bytes are DVC's, and its lock, so that no change is lost.
+    Raises LockError if another DVC command works for long.
+    """
+    if not new or recorded(folder)[-len(new) :] == [*new]:
         return
-    serial = re.findall(r"^Running stage '(.+)':$", dvc(folder, "repro", "--dry", "--force", *targets), re.MULTILINE)
-    rank = {stage: place for place, stage in enumerate(serial)}
-    wanted = sorted(new, key=lambda stage: rank.get(stage, len(rank)))
-    if wanted != new:
-        _move_to_end(folder, wanted)
-
-
-def _move_to_end(folder: Path, stages: Sequence[str]) -> None:
-    """With the settings of DVC's own writer, so that the bytes are DVC's, and its lock, so that no change is lost."""
     file, yaml = folder / NAME, YAML()
     yaml.default_flow_style = False
     with _dvcs_lock(folder):
         values = yaml.load(file.read_text(encoding="utf-8"))
-        for stage in stages:
+        for stage in new:
             values["stages"][stage] = values["stages"].pop(stage)
         part = file.with_name(f".{NAME}.part")
         with part.open("w", encoding="utf-8") as opened:
@@ -61,13 +77,16 @@ def _move_to_end(folder: Path, stages: Sequence[str]) -> None:
 
 @contextmanager
 def _dvcs_lock(folder: Path) -> Iterator[None]:
-    """What `dvc --wait-for-lock` holds while it works."""
+    """What each DVC command holds while it works. Raises LockError if one does so for long."""
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             lock = LockFile(str(folder / ".dvc/tmp/lock"))
             break
         except LockError:
-            time.sleep(0.2)
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ from ruamel.yaml import YAML
 from flows import record, registry
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
-from flows.lock_order import put_in_order, recorded
+from flows.lock_order import in_serial_order
 from flows.orphan import end_with_worker
 from flows.plan import plan, trains
 from flows.record import Rows
@@ -91,12 +91,10 @@ def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> R
     graph = upstream(folder)
     graph = needed(graph, targets if targets else graph)
     asked = may_change(graph, reasons(folder).keys() & graph.keys())
-    before = recorded(folder)
-    with ExitStack() as stack:
+    with in_serial_order(folder, targets or [], asked), ExitStack() as stack:
         environment = stack.enter_context(ray_head(folder)) if trains(asked) else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
         states = _states(graph, asked, environment, folder)
-    put_in_order(folder, before, targets or [])
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     create_link_artifact,
     create_progress_artifact,
@@ -49,11 +50,12 @@ def key(name: str) -> str:
 
 
 def leave(rows: Rows, metrics: Path, page: Path) -> None:
-    """The table of the run's stages and the link to its report."""
+    """The table of the run's stages and the link to its report, in Prefect's page if its server is there."""
     shown = [{**row, "seconds": round(float(row["seconds"]), 1), "measure": measure(row, metrics)} for row in rows]
-    create_table_artifact(table=shown, key="stages", description="What each stage did")
-    if page.exists():
-        create_link_artifact(link=page.resolve().as_uri(), link_text="The report", key="report")
+    with suppress(httpx.HTTPError):
+        create_table_artifact(table=shown, key="stages", description="What each stage did")
+        if page.exists():
+            create_link_artifact(link=page.resolve().as_uri(), link_text="The report", key="report")
 
 
 def measure(row: Mapping[str, float | str], metrics: Path) -> str:

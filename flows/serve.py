@@ -10,20 +10,32 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from prefect.settings import get_current_settings
 
 from flows.deploy import POOL, DeployError, deploy
-from flows.server import ADDRESS, ServerError, of_server, password, wait_until_healthy, write_secret
+from flows.server import (
+    ADDRESS,
+    PASSWORD,
+    SERVING,
+    ServerError,
+    of_server,
+    password,
+    wait_until_healthy,
+    write_secret,
+)
 from flows.stage import stop_tree
 
 REPO = Path(__file__).resolve().parent.parent
@@ -85,7 +97,24 @@ def settings(port: int, home: Path) -> dict[str, str]:
     """The environment of the server, the worker and its runs; what the user has set stays."""
     auth = password(home)
     reached = {"PREFECT_API_AUTH_STRING": auth, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    return {**PROMPT, **of_server(port, auth), **os.environ, **reached}
+    return {**PROMPT, **os.environ, **of_server(port, auth), **reached}
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Raises ServeError where this project is served already: each would take the other's runs for dead."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / SERVING)
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        raise ServeError("`make serve` runs already in this project; stop that one first (Ctrl-C)") from None
+    (home / ADDRESS).unlink(missing_ok=True)  # of one that was killed
+    try:
+        yield
+    finally:
+        (home / ADDRESS).unlink(missing_ok=True)
+        lock.release()
 
 
 def _refuse_taken(port: int) -> None:
@@ -99,46 +128,51 @@ def _refuse_taken(port: int) -> None:
 
 
 def serve(port: int) -> None:
-    """Start everything, keep it up, and stop it in order. Raises ServeError."""
-    _refuse_taken(port)
+    """Start everything, keep it up, and stop it in order. Raises ServeError, ServerError or DeployError."""
     home = get_current_settings().home.resolve()
-    environment = settings(port, home)
-    server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    worker = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    worker += ["--prefetch-seconds", "0", "--name", "this-machine"]
-    kept = [Kept("server", server, environment, home / "server.log")]
-    kept.append(Kept("worker", worker, environment, home / "worker.log"))
-    try:
-        kept[0].start()
-        assert kept[0].process is not None
-        wait_until_healthy(kept[0].process, environment["PREFECT_API_URL"], kept[0].log)
-        names = deploy(REPO, environment)
-        _end_runs("left", environment)
-        kept[1].start()
-        _tell(port, home, environment, names)
-        while True:
-            for each in kept:
-                if not each.alive():
-                    each.restart()
-            time.sleep(1)
-    finally:
-        (home / ADDRESS).unlink(missing_ok=True)
-        if kept[0].alive():
-            _end_runs(str(STOP_SECONDS), environment)
-        for each in reversed(kept):
-            each.stop()
+    with _alone(home):
+        _refuse_taken(port)
+        environment = settings(port, home)
+        server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        worker = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+        worker += ["--prefetch-seconds", "0", "--name", "this-machine"]
+        kept = [Kept("server", server, environment, home / "server.log")]
+        kept.append(Kept("worker", worker, environment, home / "worker.log"))
+        try:
+            kept[0].start()
+            api = environment["PREFECT_API_URL"]
+            wait_until_healthy(kept[0].alive, api, kept[0].log)
+            names = deploy(REPO, environment)
+            write_secret(home / ADDRESS, api)
+            _end_runs("left", environment)
+            kept[1].start()
+            _tell(port, home, environment, names)
+            _keep(kept)
+        finally:
+            if kept[0].alive():
+                _end_runs(str(STOP_SECONDS), environment)
+            for each in reversed(kept):
+                each.stop()
+
+
+def _keep(kept: list[Kept]) -> None:
+    """Start again what dies, until Ctrl-C. Raises ServeError."""
+    while True:
+        for each in kept:
+            if not each.alive():
+                each.restart()
+        time.sleep(1)
 
 
 def _tell(port: int, home: Path, environment: Mapping[str, str], names: list[str]) -> None:
-    """Leave the address for who wants to join, and print it."""
+    """Leave what a command needs that joins, and tell where it is."""
     login = home / "login.sh"
-    exported = [f"export {name}='{environment[name]}'" for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")]
-    write_secret(login, "\n".join([*exported, ""]))
-    write_secret(home / ADDRESS, environment["PREFECT_API_URL"])
+    names_of_it = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+    write_secret(login, "".join(f"export {name}={shlex.quote(environment[name])}\n" for name in names_of_it))
     shown = login.relative_to(REPO) if login.is_relative_to(REPO) else login
     print(f"Deployments: {', '.join(names)}")
     print(f"Start one:   source {shown} && prefect deployment run {names[0]}")
-    print(f"Address:     http://127.0.0.1:{port}   user and password: {shown.with_name('password')}", flush=True)
+    print(f"Address:     http://127.0.0.1:{port}   user and password: {shown.with_name(PASSWORD)}", flush=True)
 
 
 def _end_runs(which: str, environment: Mapping[str, str]) -> None:

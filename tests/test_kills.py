@@ -28,8 +28,15 @@ def training_run(served: Served) -> tuple[str, psutil.Process]:
     before = epochs(served)
     run = served.submit("pipeline/all", targets=["train@cnn"])
     waited_for(lambda: epochs(served) > before, 120)
-    of_run = [each for each in served.children("-m") if each.environ().get("PREFECT__FLOW_RUN_ID") == run]
+    of_run = [each for each in served.children("-m") if variable(each, "PREFECT__FLOW_RUN_ID") == run]
     return run, min(of_run, key=lambda process: process.create_time())
+
+
+def variable(process: psutil.Process, name: str) -> str | None:
+    try:
+        return process.environ().get(name)
+    except psutil.Error:  # it has just ended
+        return None
 
 
 def epochs(served: Served) -> int:
@@ -42,8 +49,13 @@ def trainers(served: Served) -> list[psutil.Process]:
 
 
 def server_and_worker(served: Served) -> dict[str, psutil.Process]:
-    own = [each for each in psutil.Process(served.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
-    return {word: each for each in own for word in ("server", "worker") if word in each.cmdline()}
+    found: dict[str, psutil.Process] = {}
+    for each in psutil.Process(served.process.pid).children():
+        try:
+            found |= {word: each for word in ("server", "worker") if word in each.cmdline()}
+        except psutil.Error:  # it has just ended
+            continue
+    return found
 
 
 def test_cancelling_a_run_stops_its_trainers_within_ten_seconds(training: Served) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -18,7 +16,7 @@ from ruamel.yaml import YAML
 
 from components.cluster import free_port
 from tests.conftest import REPO, Environment, Project, lines_until
-from tests.served import Served
+from tests.served import Served, waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -81,7 +79,7 @@ def test_only_prune_deletes_deployments_that_the_file_no_longer_has(served: Serv
 def test_a_server_that_is_not_there_is_one_message(command: str, served: Served) -> None:
     done = served.project.run(command, PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api")
     assert done.returncode == 1
-    assert "no server answers" in done.stdout
+    assert "no Prefect server answers" in done.stdout
     assert "unset PREFECT_API_URL" in done.stdout
     assert "Traceback" not in done.stdout
 
@@ -122,11 +120,20 @@ def test_a_run_that_prints_nothing_ends_with_its_worker_too() -> None:
         text=True,
     )
     list(lines_until(worker, "on"))
+    assert worker.stdout is not None
     (run,) = psutil.Process(worker.pid).children()
-    worker.send_signal(signal.SIGKILL)
-    worker.communicate()
-    deadline = time.monotonic() + 20
-    with suppress(psutil.NoSuchProcess):
-        while run.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(0.2)
-    assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    try:
+        waited_for(lambda: not run.is_running() or run.status() == psutil.STATUS_ZOMBIE, 20)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            run.kill()
+
+
+def test_a_served_project_is_not_served_twice(served: Served) -> None:
+    done = served.project.run("flows.serve", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert done.stdout == "error: `make serve` runs already in this project; stop that one first (Ctrl-C)\n"
+    assert served.ask("GET", "/admin/version"), "that one goes on"
