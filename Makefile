@@ -9,9 +9,8 @@ run: $(INSTALLED)
 	@$(BIN)/python -m flows.pipeline
 
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not processes" --numprocesses 2 --dist worksteal
-	@$(BIN)/python -m pytest -m processes --numprocesses 2 --dist loadscope
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not processes" --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest -m processes --numprocesses 3 --dist loadscope  # which wait for one another's processes often
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .

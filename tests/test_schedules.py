@@ -62,6 +62,9 @@ def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield Served(project)
 
 
+on_one_database = pytest.mark.parametrize("scheduled", ["sqlite"], indirect=True, scope="module")
+
+
 def seconds(run: dict[str, Any], key: str) -> float:
     return datetime.fromisoformat(run[key]).timestamp()
 
@@ -108,6 +111,7 @@ def test_without_the_password_or_from_another_site_nothing_is_answered(scheduled
     assert "Disallowed CORS origin" in elsewhere.value.response.text
 
 
+@on_one_database
 def test_a_run_with_other_values_works_in_a_copy(scheduled: Served) -> None:
     def completed() -> bool:  # one that finds a scheduled run at work is cancelled
         run = scheduled.submit("pipeline/all", params={"cnn": {"dropout": 0.4}})
@@ -126,6 +130,7 @@ def test_ctrl_c_stops_the_runs_the_worker_and_the_server(scheduled: Served) -> N
     waited_for(lambda: not scheduled.children("-m"), 20)
 
 
+@on_one_database
 def test_after_a_downtime_one_missed_run_at_most_is_made_up_for_and_later_ones_complete(scheduled: Served) -> None:
     stopped = time.time()
     time.sleep(20)
