@@ -54,7 +54,7 @@ def prefect_server(repo: Path) -> Iterator[None]:
         api, auth = served(home) or _started(repo, home)
         with temporary_settings({PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: auth}):
             yield
-    except httpx.HTTPError as error:
+    except httpx.TransportError as error:
         raise ServerError(f"Prefect's server went away ({error}); the same command goes on where it was") from None
 
 
