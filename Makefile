@@ -10,7 +10,7 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not processes" --numprocesses 2 --dist worksteal
-	@$(BIN)/python -m pytest -m processes --numprocesses 3 --dist loadscope  # which wait for one another's processes often
+	@$(BIN)/python -m pytest -m processes --numprocesses 2 --dist loadscope
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .
