@@ -13,6 +13,8 @@ from flows.graph import DvcError, cache
 from flows.workspace import KEPT, LOCK, merged, workspace
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 OTHER = {"cnn": {"dropout": 0.4}}
 
 
