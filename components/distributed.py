@@ -74,9 +74,17 @@ def fit_on_ray(
         ray.shutdown()
     if result.return_value is not None:
         raise UserError(str(result.return_value))
+    return _final_state(task.name, result)
+
+
+def _final_state(name: str, result: Any) -> State:
+    """Raises UserError when it was damaged since it was written."""
     assert result.checkpoint is not None, "an epoch was reported, so there is a checkpoint"
     newest = Location(result.checkpoint.filesystem, result.checkpoint.path)
-    return checkpoints.load_state(newest / checkpoints.STATE_FILE)
+    try:
+        return checkpoints.load_state(newest / checkpoints.STATE_FILE)
+    except checkpoints.DamagedCheckpointError as error:
+        raise UserError(f"{name}: {error}; the same command trains on from the last whole one") from None
 
 
 def off_main_thread(fit: Callable[[], Any]) -> Any:
@@ -94,16 +102,20 @@ def off_main_thread(fit: Callable[[], Any]) -> Any:
 
 
 def trainer(job: Any, place: Placement, attempt: Location, callbacks: Sequence[Any]) -> Any:
-    """Ray's trainer of a Job whose storage is the folder `attempt`. gloo on CPUs, NCCL on GPUs: Ray's own choice."""
-    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    """Ray's trainer of a Job whose storage is the folder `attempt`. gloo on CPUs, NCCL on GPUs: Ray's own choice.
+
+    One worker gets no process group: nobody is there to talk to, and its store would listen on all addresses.
+    """
+    from ray.train import BackendConfig, CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     from components.worker import train_worker
 
-    return TorchTrainer(
+    return DataParallelTrainer(
         train_worker,
         train_loop_config=job,
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS),
+        backend_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS) if place.workers > 1 else BackendConfig(),
         scaling_config=ScalingConfig(
             num_workers=place.workers, use_gpu=place.gpus > 0, resources_per_worker=place.resources
         ),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from components.checkpoints import STATE_FILE, load_state
+from components.checkpoints import STATE_FILE, try_load
 from components.files import write_whole
 from components.loop import State, is_finished
 from components.search_space import Values
@@ -111,9 +111,8 @@ class Ledger:
                 file.unlink(missing_ok=True)
 
     def final_state(self, number: int) -> State | None:
-        """The state that a trial ended with, if it is still there."""
-        file = self.folder(number) / STATE_FILE
-        return load_state(local(file)) if file.exists() else None
+        """The state that a trial ended with, if it is still there and whole."""
+        return try_load(local(self.folder(number) / STATE_FILE))
 
     def read(self, number: int) -> Trial:
         folder = self.folder(number)

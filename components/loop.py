@@ -7,6 +7,7 @@ workers there are.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from components import batch_norm
 from components.data.loaders import Part, Split
+from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
 from components.params import UserError
 from components.task import Batch, Task, TrainingConfig, untrained
@@ -45,20 +48,27 @@ class Training:
         self.task, self.config, self.split, self.device = task, config, split, device
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
-        if config.batch_size < self.world:
-            raise UserError(
-                f"{task.name}.batch_size: {config.batch_size} is not enough for {self.world} workers; "
-                f"set it to {self.world} or more, or TRAINYARD_WORKERS to {config.batch_size} or less"
-            )
         torch.use_deterministic_algorithms(True, warn_only=True)
         order = torch.channels_last if config.channels_last else torch.preserve_format
         self.model = untrained(task, config, split.spec, weights or {}).to(device).to(memory_format=order)
+        self.norms = batch_norm.trained(self.model)
+        self._check_batch_size()
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         self.optimizer = make_optimizer(self.model, config)
         self.sampler = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed + 1 + self.rank)  # dropout differs from worker to worker
         self.history: list[dict[str, Any]] = []
         self.best: State | None = None
+
+    def _check_batch_size(self) -> None:
+        """Raises UserError, on all workers alike, where one of them would get too few examples of a batch."""
+        name, size, each = self.task.name, self.config.batch_size, 2 if self.norms and self.world > 1 else 1
+        if size < each * self.world:
+            raise UserError(
+                f"{name}.batch_size: {size} is not enough for {self.world} workers"
+                f"{', each of which needs two examples for batch norm' if each > 1 else ''}; set it to "
+                f"{each * self.world} or more, or TRAINYARD_WORKERS to {max(1, size // each)} or less"
+            )
 
     @property
     def finished(self) -> bool:
@@ -125,6 +135,8 @@ def fit(
     while not training.finished:
         started = time.perf_counter()
         epoch = _train_epoch(training)
+        if training.norms:
+            _settle_statistics(training)
         epoch |= {f"validation_{k}": v for k, v in validate(training, "validation").items()}
         _check_finite(training, epoch)
         training.history.append({"epoch": len(training.history) + 1, **epoch})
@@ -142,39 +154,25 @@ def fit(
     return training
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015), SGD with momentum, or NAdam (Dozat 2016)."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(trained, lr=config.learning_rate, momentum=config.momentum)
-    if config.optimizer == "nadam":
-        return torch.optim.NAdam(trained, lr=config.learning_rate)
-    return torch.optim.Adam(trained, lr=config.learning_rate)
-
-
-def penalty(model: nn.Module, l1: float, l2: float) -> Tensor:
-    """l1 x sum |w| + l2 x sum w² over trained weights, not biases or scales: lasso and ridge."""
-    weights = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
-    total = torch.zeros((), device=weights[0].device)
-    for weight in weights:
-        total = total + l1 * weight.abs().sum() + l2 * weight.square().sum()
-    return total
-
-
-def clip_gradients(model: nn.Module, config: TrainingConfig) -> None:
-    """By value: each component to [-limit, limit]. By norm: scaled so that the whole has at most limit."""
-    if config.clip == "value":
-        nn.utils.clip_grad_value_(model.parameters(), config.clip_limit)
-    elif config.clip == "norm":
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_limit)
-
-
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
     """Mixed precision in bfloat16, if asked for, or on `auto` if the device is a GPU that has it."""
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if config.precision == "bfloat16" or (config.precision == "auto" and has_it):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def _cuts(training: Training, rows: int, part: Part) -> list[int]:
+    """Where each global batch begins, and the end of the last.
+
+    In training with batch norm each worker needs two examples, or it could normalise none: a last batch with fewer
+    joins the one before.
+    """
+    config = training.config
+    begins = [*range(0, rows, config.batch_size)]
+    if training.norms and part == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
+        begins.pop()
+    return [*begins, rows]
 
 
 def _batches(training: Training, part: Part, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
@@ -184,8 +182,8 @@ def _batches(training: Training, part: Part, random: torch.Generator | None) -> 
     """
     config = training.config
     ordered = training.task.order(training.split, training.split.rows[part], config.batch_size, random)
-    for start in range(0, len(ordered), config.batch_size):
-        whole = ordered[start : start + config.batch_size]
+    for begin, end in itertools.pairwise(_cuts(training, len(ordered), part)):
+        whole = ordered[begin:end]
         share = whole[training.rank :: training.world]
         taken = share if len(share) else whole[:1]
         batch = training.task.batch(training.split, taken).to(training.device, config.channels_last)
@@ -195,13 +193,15 @@ def _batches(training: Training, part: Part, random: torch.Generator | None) -> 
 def _train_epoch(training: Training) -> dict[str, Any]:
     config, model = training.config, training.model
     training.parallel.train()
-    statistics = LayerStatistics(model, steps=math.ceil(len(training.split.rows["train"]) / config.batch_size))
+    steps = len(_cuts(training, len(training.split.rows["train"]), "train")) - 1
+    statistics = LayerStatistics(model, steps)
     sums = _Sums(training)
     for batch, own, whole in _batches(training, "train", training.sampler):
         training.optimizer.zero_grad(set_to_none=True)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
-            outputs = training.parallel(batch.inputs)
+            with batch_norm.explained(training.task.name, training.world):
+                outputs = training.parallel(batch.inputs)
             loss = training.task.loss(config, outputs.float(), batch)
         # DistributedDataParallel averages over workers, whose shares may differ by one example.
         objective = loss * (own * training.world / whole)
@@ -214,6 +214,20 @@ def _train_epoch(training: Training) -> dict[str, Any]:
         statistics.after_step()
         sums.add(batch, outputs.detach().float(), loss.detach(), own)
     return {**sums.means(), "gradient_norm": statistics.total(), "layers": statistics.layers()}
+
+
+@torch.no_grad()
+def _settle_statistics(training: Training) -> None:
+    """Measure batch norm's means and variances anew, with the epoch's weights, before these are validated and kept."""
+    drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)
+    with batch_norm.measured_anew(training.model, training.norms):
+        # In an order of chance, the same each time: rows may lie sorted by class.
+        shuffled = torch.Generator().manual_seed(training.config.seed)
+        for batch, own, _ in itertools.islice(_batches(training, "train", shuffled), batch_norm.MEASURED_BATCHES):
+            if own:
+                batch = training.task.draw(training.config, batch, drawn)
+                with autocast(training.config, training.device):
+                    training.model(batch.inputs)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from components import artifact, params
 from components.artifact import Artifact
 from components.data import images, text_files, vocabulary
 from components.params import UserError
-from components.promote import FOLDER as PROMOTED
+from components.promote import promoted_folder
 
 AT_ONCE = 32
 SOME_FAILED = 1
@@ -198,7 +198,8 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = params.load()
     models = Path(settings.paths.models)
-    trained = artifact.load((models / PROMOTED if arguments.promoted else models) / arguments.task)
+    folder = promoted_folder(models, arguments.task) if arguments.promoted else models / arguments.task
+    trained = artifact.load(folder)
     reader = reader_for(trained, settings)
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)

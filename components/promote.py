@@ -19,7 +19,7 @@ from typing import Any
 
 from components import params
 from components.artifact import WEIGHTS
-from components.files import whole_folder, write_whole
+from components.files import restore, whole_folder, write_whole
 from components.params import UserError
 from components.task import Goal, load_task
 
@@ -62,7 +62,7 @@ def promote(name: str, settings: params.Params) -> Verdict:
         raise UserError(f"{name}: no trained and tested model; `dvc repro evaluate@{name}` makes one")
     value = float(json.loads(tested.read_text(encoding="utf-8"))[goal.measure])
     record = promoted(models)
-    digest = hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest()
+    digest = _digest(model)
     held = record.get(name)
     if held and held["sha256"] == digest:
         return Verdict(True, f"is the promoted one, with {goal.measure.replace('_', ' ')} {held['value']:.4f}")
@@ -84,7 +84,36 @@ def promote(name: str, settings: params.Params) -> Verdict:
 
 
 def promoted(models: Path) -> dict[str, dict[str, Any]]:
-    """Model → what promoted.json says of its promoted one. Raises UserError where that file is no JSON."""
+    """Model → what promoted.json says of its promoted one, of those whose weights are there as it says.
+
+    Raises UserError where that file is no JSON.
+    """
+    found = {}
+    for name, said in _record(models).items():
+        folder = models / FOLDER / name
+        restore(folder)
+        if _digest(folder) == said["sha256"]:
+            found[name] = said
+        else:
+            wrong = "are other ones than" if (folder / WEIGHTS).exists() else "are gone, as"
+            print(f"{name}: the weights in {folder} {wrong} {models / RECORD} says; none is promoted", flush=True)
+    return found
+
+
+def promoted_folder(models: Path, name: str) -> Path:
+    """The folder of the promoted model of that name. Raises UserError where there is none, or it is not as it was."""
+    if name not in promoted(models):
+        raise UserError(f"{name}: no model is promoted; `python -m components.promote {name}` promotes the trained one")
+    return models / FOLDER / name
+
+
+def _digest(model: Path) -> str | None:
+    """Of a model's weights; None where there are none."""
+    file = model / WEIGHTS
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
+def _record(models: Path) -> dict[str, dict[str, Any]]:
     file = models / RECORD
     if not file.exists():
         return {}

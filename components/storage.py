@@ -74,6 +74,12 @@ class Location:
             found = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
         return {each.path[len(self.path) + 1 :]: each.size for each in found if each.is_file}
 
+    def last_written(self) -> float | None:
+        """When something under this folder was last written, in seconds since 1970; None if nothing is there."""
+        with self._faults():
+            found = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+        return max((each.mtime.timestamp() for each in found if each.is_file and each.mtime), default=None)
+
     def read(self) -> bytes:
         """Raises FileNotFoundError if there is no such file."""
         with self._faults(), self.filesystem.open_input_stream(self.path) as opened:
@@ -101,9 +107,12 @@ class Location:
         _copy(self, local(file))
 
     def delete(self) -> None:
-        """A folder with all that is in it, as far as that can be done: a process just killed may still write there."""
+        """A file, or a folder with all that is in it, as far as that can be done: a killed process may still write."""
         with suppress(OSError):
-            self.filesystem.delete_dir(self.path)
+            if self.filesystem.get_file_info(self.path).is_file:
+                self.filesystem.delete_file(self.path)
+            else:
+                self.filesystem.delete_dir(self.path)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from components import checkpoints
-from components.checkpoints import STATE_FILE, load_state, save_state
+from components.checkpoints import STATE_FILE, save_state, try_load
 from components.cluster import Placement
 from components.data.loaders import open_split
 from components.files import write_whole
@@ -172,10 +172,9 @@ def _given_state() -> State | None:
     """The state that Tune hands over: its own, of a paused trial, or a better one's."""
     if checkpoint := tune.get_checkpoint():
         with checkpoint.as_directory() as scratch:
-            return load_state(local(Path(scratch) / STATE_FILE))
+            return try_load(local(Path(scratch) / STATE_FILE))
     return None
 
 
 def _last_state(folder: Path) -> State | None:
-    file = folder / STATE_FILE
-    return load_state(local(file)) if file.exists() else None
+    return try_load(local(folder / STATE_FILE))

@@ -16,7 +16,7 @@ from ray.train import Checkpoint
 from ray.train.torch import get_device
 from torch import Tensor, distributed
 
-from components.checkpoints import STATE_FILE, load_state
+from components.checkpoints import STATE_FILE, DamagedCheckpointError, load_state, save_state, try_load
 from components.data.loaders import Split, open_split
 from components.loop import State, fit
 from components.node_data import Sent, on_this_node
@@ -99,12 +99,16 @@ def _any_fault(own: str | None, group: Any) -> str | None:
 
 
 def _state_to_resume(given: Location | None) -> State | None:
-    """The newest checkpoint of this run, if a worker was lost; else the one that the driver found."""
+    """The newest checkpoint of this run, if a worker was lost and it is whole; else the one that the driver found."""
     if checkpoint := ray.train.get_checkpoint():
         with checkpoint.as_directory() as folder:
-            return load_state(local(Path(folder) / STATE_FILE))
+            state = try_load(local(Path(folder) / STATE_FILE))
+        if state is not None:
+            return state
     try:
         return load_state(given) if given else None
+    except DamagedCheckpointError as error:
+        raise UserError(f"{socket.gethostname()}: {error}; the same command goes on from one that is whole") from None
     except FileNotFoundError:
         raise UserError(
             f"{socket.gethostname()}: {given}, the checkpoint to go on from, is not there; set {STORAGE} to a storage "
@@ -117,7 +121,7 @@ def _report(metrics: Mapping[str, float], state: State | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
         if state is not None:
-            torch.save(state, Path(folder) / STATE_FILE)
+            save_state(Path(folder), state)
             checkpoint = Checkpoint.from_directory(folder)
         ray.train.report(dict(metrics), checkpoint=checkpoint)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 from torch import distributed, nn
 
+from components import batch_norm, loop
 from components.data.loaders import Split, open_split
+from components.gradients import clip_gradients, penalty
 from components.layers import LayerStatistics
-from components.loop import State, Training, clip_gradients, fit, penalty, validate
+from components.loop import State, Training, fit, validate
 from components.models.cnn import TASK
 from components.params import UserError
 from tests.conftest import CPU, Config
@@ -142,6 +145,94 @@ def test_layer_statistics_measure_gradient_and_relative_update() -> None:
     statistics.after_step()
     assert statistics.layers()["weight"] == pytest.approx({"gradient": 1.0, "update": 0.5 / 5})
     assert statistics.total() == pytest.approx(1.0)
+
+
+def with_rows(split: Split, count: int) -> Split:
+    return replace(split, rows={**split.rows, "train": split.rows["train"][:count]})
+
+
+@pytest.mark.parametrize("rows", [33, 65, 97, 800])
+@pytest.mark.parametrize("batch_size", [16, 17, 32])
+def test_a_lone_last_example_joins_the_batch_before_it(
+    rows: int, batch_size: int, config: Config, made_split: Split
+) -> None:
+    training = trained(config(epochs=1, batch_norm=True, batch_size=batch_size), with_rows(made_split, rows))[0]
+    sizes = [whole for _, _, whole in loop._batches(training, "train", torch.Generator().manual_seed(0))]
+    assert sum(sizes) == rows
+    assert min(sizes) > 1
+    assert max(sizes) <= batch_size + 1
+    assert training.history[0]["loss"] > 0
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("rows", range(90, 100))
+def test_each_of_many_workers_gets_two_examples_of_each_batch(
+    world: int, rows: int, config: Config, made_split: Split
+) -> None:
+    training = Training(TASK, config(batch_norm=True, batch_size=2 * world), with_rows(made_split, rows), CPU)
+    shares = []
+    training.world = world
+    for training.rank in range(world):
+        shares.append([own for _, own, _ in loop._batches(training, "train", torch.Generator().manual_seed(0))])
+    assert sum(map(sum, shares)) == rows
+    assert min(map(min, shares)) >= 2
+    assert len({len(own) for own in shares}) == 1
+
+
+def test_without_batch_norm_batches_are_cut_as_ever(config: Config, made_split: Split) -> None:
+    training = Training(TASK, config(batch_size=32), with_rows(made_split, 65), CPU)
+    assert [whole for _, _, whole in loop._batches(training, "train", None)] == [32, 32, 1]
+
+
+def test_one_example_alone_under_batch_norm_is_one_message(config: Config, made_split: Split) -> None:
+    with pytest.raises(UserError, match=r"cnn: batch norm cannot .* set cnn\.batch_size to 2 or more"):
+        trained(config(epochs=1, batch_norm=True, batch_size=1), made_split)
+
+
+def test_a_batch_too_small_for_batch_norm_on_many_workers_is_refused_by_all(config: Config, made_split: Split) -> None:
+    training = Training(TASK, config(batch_norm=True, batch_size=5), made_split, CPU)
+    training.world = 3
+    with pytest.raises(UserError, match=r"5 is not enough for 3 workers, each of which .* TRAINYARD_WORKERS to 2"):
+        training._check_batch_size()
+
+
+def statistics_of(training: Training) -> list[torch.Tensor]:
+    return [s for norm in training.norms for s in (norm.running_mean, norm.running_var) if s is not None]
+
+
+def test_the_kept_statistics_are_those_of_the_epochs_weights_however_short_the_training(
+    config: Config, made_split: Split
+) -> None:
+    """By the loss in training mode, which takes them of each batch: with stale ones validation's is far from it."""
+    settings = config(epochs=2, batch_norm=True, dropout=0.0, learning_rate=0.01, batch_size=400)
+    training, states = trained(settings, made_split)
+    for norm in training.norms:
+        assert norm.momentum == 0.1
+    weights = copy.deepcopy(training.model)
+    for norm in batch_norm.trained(weights):
+        norm.reset_running_stats()
+        norm.momentum = None
+    weights.train()
+    with torch.no_grad():
+        order = torch.Generator().manual_seed(settings.seed)
+        for batch, _, _ in loop._batches(training, "train", order):
+            weights(batch.inputs)
+    expected = [s for n in batch_norm.trained(weights) for s in (n.running_mean, n.running_var) if s is not None]
+    for own, other in zip(statistics_of(training), expected, strict=True):
+        assert torch.allclose(own, other, rtol=1e-4, atol=1e-6)
+    assert states[-1]["best"]["epoch"] == 2
+
+
+def test_measuring_the_statistics_anew_changes_no_weight(
+    config: Config, made_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(epochs=2, batch_norm=True)
+    measured = trained(settings, made_split)[0]
+    monkeypatch.setattr(loop, "_settle_statistics", lambda training: None)
+    left = trained(settings, made_split)[0]
+    for one, other in zip(measured.model.parameters(), left.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(statistics_of(measured)[0], statistics_of(left)[0])
 
 
 def _one_of_two_workers(rank: int, store: str, section: str, folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from components import params
 from components.params import UserError
-from components.promote import judge, promote, promoted, sentence
+from components.promote import judge, promote, promoted, promoted_folder, sentence
 from components.task import Goal
 
 ACCURACY, LOSS = Goal("accuracy", more=True), Goal("loss", more=False)
@@ -90,3 +91,34 @@ def test_a_broken_record_is_not_written_over(settings: params.Params) -> None:
     with pytest.raises(UserError, match="delete it to promote anew"):
         promote("cnn", settings)
     assert file.read_text() == "{"
+
+
+def test_what_a_kill_left_aside_is_the_promoted_model_again(settings: params.Params) -> None:
+    train(settings, b"first", 0.9)
+    promote("cnn", settings)
+    models = Path(settings.paths.models)
+    (models / "promoted/cnn").rename(models / "promoted/.cnn.old")
+    train(settings, b"worse", 0.8)
+    assert not promote("cnn", settings).promoted
+    assert held(settings) == b"first"
+    assert promoted_folder(models, "cnn") == models / "promoted/cnn"
+
+
+@pytest.mark.parametrize("change", ["gone", "other weights"])
+def test_a_model_that_is_not_what_the_record_says_is_not_called_promoted(
+    change: str, settings: params.Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(settings, b"first", 0.9)
+    promote("cnn", settings)
+    models = Path(settings.paths.models)
+    if change == "gone":
+        shutil.rmtree(models / "promoted/cnn")
+    else:
+        (models / "promoted/cnn/model.safetensors").write_bytes(b"other")
+    assert promoted(models) == {}
+    assert "promoted.json says; none is promoted" in capsys.readouterr().out
+    with pytest.raises(UserError, match="cnn: no model is promoted"):
+        promoted_folder(models, "cnn")
+    train(settings, b"worse", 0.8)
+    assert promote("cnn", settings).promoted
+    assert held(settings) == b"worse"

@@ -6,12 +6,15 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +23,7 @@ from components.cluster import free_port
 from components.loop import State
 from components.node_data import on_this_node, send
 from components.params import UserError
-from components.storage import Location
+from components.storage import Location, local
 from tests.conftest import SECRET, Environment, contents, s3_at
 
 
@@ -43,13 +46,8 @@ def state(epochs: int) -> State:
 def put(run: Location, epochs: int, attempt: str) -> Location:
     """A checkpoint as Ray leaves it."""
     file = run / "attempts" / attempt / f"checkpoint_{epochs}" / "state.pt"
-    file.write(as_bytes(run, epochs))
+    file.write(checkpoints.as_bytes(state(epochs)))
     return file
-
-
-def as_bytes(run: Location, epochs: int) -> bytes:
-    checkpoints.keep_finished(run / "scratch", state(epochs))
-    return (run / "scratch" / "finished.pt").read()
 
 
 def test_the_newest_whole_checkpoint_is_gone_on_from(shared: Location) -> None:
@@ -70,13 +68,67 @@ def test_the_newest_whole_checkpoint_is_gone_on_from(shared: Location) -> None:
 def test_a_finished_state_replaces_the_checkpoints_and_older_ones_are_forgotten(shared: Location) -> None:
     stage = shared / "train@cnn"
     for key in ("old", "new"):
-        put(stage / key, 3, "first")
+        put(stage / key, 3, checkpoints.new_attempt(stage).name)
         checkpoints.keep_finished(stage / key, state(4))
     put(stage / "unfinished", 1, "first")
     assert not [name for name in stage.files() if name.startswith("new/attempts")]
     assert checkpoints.forget_finished(stage, but="new") == ["old"]
     assert {name.split("/")[0] for name in stage.files()} == {"new", "unfinished"}
     assert len((checkpoints.newest_state(stage / "new")[0] or {})["history"]) == 4
+
+
+@pytest.mark.parametrize("name", ["state.pt", "finished.pt"])
+def test_no_turned_bit_of_a_checkpoint_is_trained_on(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = local(tmp_path)
+    put(run, 2, "first")
+    other = run / "attempts/second/checkpoint_4/state.pt" if name == "state.pt" else run / "finished.pt"
+    whole = bytes(checkpoints.as_bytes(state(4)))
+    random = np.random.default_rng(0)
+    for place in random.choice(8 * len(whole), 500, replace=False):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << (place % 8)
+        other.write(bytes(damaged))
+        found, file = checkpoints.newest_state(run)
+        assert found is not None
+        assert len(found["history"]) == 2, f"bit {place} of {file}"
+        assert f"a damaged checkpoint is passed over: {other}" in capsys.readouterr().err
+
+
+def attempt_of(pid: int, machine: str, began: float) -> str:
+    return f"{int(began * 1e9)}-{pid}-{machine}"
+
+
+def test_only_ones_own_and_dead_attempts_are_deleted(shared: Location, tmp_path: Path) -> None:
+    here = checkpoints.new_attempt(shared).name.split("-", 2)[2]
+    run, now = shared / "train@cnn" / "key", time.time()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    own, living = attempt_of(os.getpid(), here, now), attempt_of(os.getppid(), here, now)
+    ended, reused = attempt_of(dead.pid, here, now), attempt_of(os.getppid(), here, 1.0)
+    elsewhere = attempt_of(os.getpid(), "another-machine", now)
+    for attempt in (own, living, ended, reused, elsewhere):
+        put(run, 1, attempt)
+    checkpoints.keep_finished(run, state(3))
+    left = {name.split("/")[1] for name in run.files() if name.startswith("attempts/")}
+    assert left == {living, elsewhere}
+
+
+def test_another_machines_attempt_goes_once_it_has_long_been_silent(tmp_path: Path) -> None:
+    run, old = local(tmp_path), time.time() - 8 * 24 * 3600
+    file = put(run, 1, attempt_of(1, "another-machine", old))
+    os.utime(file.path, (old, old))
+    checkpoints.keep_finished(run, state(3))
+    assert set(run.files()) == {"finished.pt"}
+
+
+def test_forgetting_a_finished_run_leaves_the_attempt_that_another_makes_of_it(tmp_path: Path) -> None:
+    stage = local(tmp_path)
+    checkpoints.keep_finished(stage / "old", state(4))
+    put(stage / "old", 1, attempt_of(1, "another-machine", time.time()))
+    assert checkpoints.forget_finished(stage, but="new") == ["old"]
+    assert [name.split("/")[1] for name in stage.files()] == ["attempts"]
 
 
 def test_a_storage_that_fails_is_not_one_without_checkpoints() -> None:
