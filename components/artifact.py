@@ -65,7 +65,11 @@ def save(
     description = {
         "task": task.name,
         "config": config.model_dump(mode="json"),
-        "data": {"input_shape": list(spec.input_shape), "classes": list(spec.classes)},
+        "data": {
+            "input_shape": list(spec.input_shape),
+            "classes": list(spec.classes),
+            **({"grey_bits": spec.grey_bits} if spec.grey_bits != 16 else {}),
+        },
         "epoch": state["best"]["epoch"] if best else len(epochs),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -89,7 +93,12 @@ def load(folder: Path) -> Artifact:
     task = load_task(description["task"])
     config = task.config.model_validate_json(json.dumps(description["config"]))
     data = description["data"]
-    spec = DataSpec(tuple(data["input_shape"]), tuple(data["classes"]), text=read_vocabulary(folder))
+    spec = DataSpec(
+        tuple(data["input_shape"]),
+        tuple(data["classes"]),
+        text=read_vocabulary(folder),
+        grey_bits=data.get("grey_bits", 16),
+    )
     model = task.build(config, spec)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return Artifact(folder, task, config, spec, model.eval(), description["epoch"])

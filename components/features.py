@@ -52,7 +52,7 @@ def make(task: Task, config: PretrainedConfig, split: Split, weights: Mapping[st
             _store(model.to(device).eval(), config, examples, folder, Path(scratch))
             said = f"the outputs of {', '.join(model.backbone.steps[: model.first][-1:])} for {_counts(examples)}"
         elif examples is not split:
-            save_split(folder, examples.arrays, examples.rows, examples.classes, images=examples.images)
+            _save(folder, examples, examples.arrays, examples.rows, examples.images)
             said = _counts(examples)
         else:
             reason = "pictures are augmented" if config.augments else "there is no frozen beginning to store"
@@ -88,7 +88,17 @@ def _store(model: Pretrained, config: PretrainedConfig, examples: Split, folder:
     }
     others = {name: array[kept] for name, array in examples.arrays.items() if name != "inputs"}
     image = examples.spec.input_shape
-    save_split(folder, {"inputs": features, **others}, rows, examples.classes, images=image)
+    _save(folder, examples, {"inputs": features, **others}, rows, image)
+
+
+def _save(
+    folder: Path,
+    examples: Split,
+    arrays: Mapping[str, np.ndarray],
+    rows: Mapping[Part, np.ndarray],
+    images: tuple[int, ...] | None,
+) -> None:
+    save_split(folder, arrays, rows, examples.classes, images=images, grey_bits=examples.grey_bits)
 
 
 def _as_array(features: Tensor) -> np.ndarray:

@@ -25,6 +25,7 @@ import torch
 from components import artifact, params
 from components.artifact import Artifact
 from components.data import images, text_files, vocabulary
+from components.data.layout import files_below
 from components.params import UserError
 from components.promote import promoted_folder
 
@@ -124,6 +125,7 @@ class ImageReader:
 
     def __init__(self, trained: Artifact, dataset: params.Section) -> None:
         self.channels, self.side = trained.spec.input_shape[:2]
+        self.bits = trained.spec.grey_bits
         if trained.task.derive:  # it was trained on parts of pictures, which are as large as the data set has them
             self.side = dataset.side  # type: ignore[attr-defined]
 
@@ -131,9 +133,9 @@ class ImageReader:
         path = _path(given)
         if path is None:
             raise UserError(f"{given!r}: there is no such image file or folder")
-        files = sorted(images_below(path)) if path.is_dir() else [path]
+        files = images_below(path) if path.is_dir() else [path]
         for file in _files(path, files):
-            found = images.decode(file, self.side, images.formats())
+            found = images.decode(file, self.side, images.formats(), self.bits)
             if isinstance(found, images.Unreadable):
                 yield Read(_printable(file), None, {"error": f"{found.kind}: {found.reason}"})
                 continue
@@ -150,8 +152,7 @@ def reader_for(trained: Artifact, settings: params.Params) -> TextReader | Image
 
 def images_below(folder: Path) -> list[Path]:
     """The image files in a folder and below it."""
-    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-    return [file for own in folders for file in images.image_files(own)]
+    return [file for file in files_below(folder) if images.is_meant_as_image(file)]
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from components import params
 from components.data import garment_samples
+from components.data.dataset import Examples, load_dataset
 from components.data.download import download
 from components.data.loaders import Split
 from components.datasets import fashion
@@ -34,10 +41,105 @@ def test_made_garments_are_the_same_every_time_and_can_be_told_apart() -> None:
     assert 0.5 < learned.score(one["t10k"][0].reshape(100, -1) / 255, one["t10k"][1]) <= 1
 
 
-def test_files_that_are_not_the_published_ones_are_refused(committed: params.Params, tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    fashion.make(tmp_path / "own")
-    with pytest.raises(UserError, match="md5"):
+def written(folder: Path, images: np.ndarray, labels: np.ndarray, part: str = "train", **called: str) -> None:
+    """One part of a set in IDX files, as its publisher calls and packs them."""
+    folder.mkdir(exist_ok=True)
+    for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        name = f"{part}-{kind}-ubyte.gz"
+        content = header + array.astype(np.uint8).tobytes()
+        name = called.get(kind[:6] + "_file", name)
+        (folder / name).write_bytes(gzip.compress(content, 1, mtime=7) if name.endswith(".gz") else content)
+
+
+def examples_of(settings: params.Params, raw: Path) -> Examples:
+    return fashion.read(settings.sections["fashion"], raw, raw)  # type: ignore[arg-type]
+
+
+def test_the_published_set_packed_anew_by_a_mirror_is_taken(
+    committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known by its 6,000 and 1,000 of each class, which are fewer here: its digests are of its publisher's packing."""
+    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(3, 2)))
+    for part, count in (("train", 3), ("t10k", 2)):
+        labels = np.repeat(np.arange(10), count)
+        written(tmp_path / "served", np.zeros((len(labels), 28, 28)), labels, part)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        settings = with_source(committed, "fashion", f"http://127.0.0.1:{server.server_port}/")
+        download("fashion", settings, tmp_path / "raw")
+        server.shutdown()
+    examples = examples_of(settings, tmp_path / "raw")
+    assert (examples.classes, examples.test_from) == (fashion.GARMENTS, 30)
+
+
+def test_a_mirror_of_another_set_is_refused(committed: params.Params, tmp_path: Path) -> None:
+    for part in ("train", "t10k"):
+        written(tmp_path / "served", np.zeros((4, 28, 28)), np.arange(4), part)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        settings = with_source(committed, "fashion", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(UserError, match="not the published Fashion-MNIST"):
+            download("fashion", settings, tmp_path / "raw")
+        server.shutdown()
+    assert not (tmp_path / "raw").exists()
+
+
+OTHER_NAMES = {
+    "packed": {},
+    "unpacked": {"images_file": "train-images-idx3-ubyte", "labels_file": "train-labels-idx1-ubyte"},
+    "with dots": {"images_file": "train-images.idx3-ubyte", "labels_file": "train-labels.idx1-ubyte"},
+    "of a larger set": {
+        "images_file": "emnist-letters-train-images-idx3-ubyte.gz",
+        "labels_file": "letters-train-labels-idx1-ubyte",
+    },
+}
+
+
+@pytest.mark.parametrize("names", OTHER_NAMES.values(), ids=OTHER_NAMES)
+@pytest.mark.parametrize("name", ["mnist", "fashion"])
+def test_a_set_of_ones_own_in_these_files_is_taken(
+    name: str, names: dict[str, str], committed: params.Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.tile([1, 3, 26], 10)
+    written(tmp_path / "own", labels[:, None, None] * np.ones((30, 20, 16)), labels, **names)
+    settings = with_source(committed, name, str(tmp_path / "own"))
+    download(name, settings, tmp_path / "raw")
+    assert "a set of your own, with 3 classes" in capsys.readouterr().out
+    examples = load_dataset(name).read(settings.sections[name], tmp_path / "raw", tmp_path)
+    assert examples.inputs.shape == (30, 1, 20, 16)
+    assert examples.classes == ("1", "3", "26")
+    assert examples.targets.tolist() == [0, 1, 2] * 10
+    assert (examples.inputs[:, 0, 0, 0] == labels).all()
+    assert examples.test_from is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda own: (own / "train-labels-idx1-ubyte.gz").unlink(), "there is no train-labels-idx1-ubyte.gz in it"),
+        (lambda own: (own / "train-labels-idx1-ubyte.gz").write_bytes(b"text"), "not a packed IDX file|no IDX file"),
+        (lambda own: written(own, np.zeros((4, 2, 2)), np.arange(3)), "different numbers of examples"),
+        (
+            lambda own: written(own, np.zeros((4, 2, 2)), np.arange(4), images_file="t10k-images-idx3-ubyte"),
+            "one alone",
+        ),
+        (
+            lambda own: written(own, np.zeros((4, 2, 2)), np.arange(4), images_file="b-train-images-idx3-ubyte"),
+            "several",
+        ),
+        (lambda own: written(own, np.zeros((4, 2)), np.arange(4)), "with 3 axes"),
+    ],
+    ids=["missing", "text", "counts", "half a test part", "two of a kind", "axes"],
+)
+def test_idx_files_that_do_not_fit_are_one_message(
+    change: Callable[[Path], object], said: str, committed: params.Params, tmp_path: Path
+) -> None:
+    written(tmp_path / "own", np.zeros((4, 2, 2)), np.arange(4))
+    change(tmp_path / "own")
+    with pytest.raises(UserError, match=said):
         download("fashion", with_source(committed, "fashion", str(tmp_path / "own")), tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 

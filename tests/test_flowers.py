@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +72,11 @@ def test_a_folder_of_another_kind_beside_the_classes_is_no_class(config: flowers
     (top / "notes").mkdir()
     (top / "notes" / "notes.txt").touch()
     (tmp_path / "raw" / "__MACOSX").mkdir()
-    assert read(config, tmp_path / "raw").classes == ("daisy", "roses", "violets")
+    examples = read(config, tmp_path / "raw")
+    assert examples.classes == ("daisy", "roses", "violets")
+    assert examples.findings.summary() == {
+        "folder without images": {"count": 1, "files": ["flower_photos/notes"], "kept": False}
+    }
 
 
 def test_a_bad_file_is_left_out_and_the_rows_move_up(config: flowers.Config, tmp_path: Path) -> None:
@@ -92,7 +98,7 @@ def test_more_bad_files_than_tolerated_are_one_message(config: flowers.Config, t
 def test_a_class_with_no_readable_picture_is_refused(config: flowers.Config, tmp_path: Path) -> None:
     top = plant(tmp_path / "raw", per_class=1)
     (top / "daisy" / "0.png").write_text("text")
-    with pytest.raises(UserError, match="daisy: not one picture"):
+    with pytest.raises(UserError, match=r"daisy: not one of its 1 images can be read(.|\n)*daisy/0\.png: not an image"):
         read(config.model_copy(update={"bad_files": 1.0}), tmp_path / "raw")
 
 
@@ -105,15 +111,142 @@ def test_one_class_is_too_few(config: flowers.Config, tmp_path: Path) -> None:
 
 def test_no_pictures_at_all_is_one_message(config: flowers.Config, tmp_path: Path) -> None:
     (tmp_path / "raw" / "a" / "b").mkdir(parents=True)
-    with pytest.raises(UserError, match="no folders of pictures"):
+    with pytest.raises(UserError, match="no folders of images"):
         read(config, tmp_path / "raw")
 
 
-def test_two_sets_of_class_folders_are_not_guessed_between(config: flowers.Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "Test1"), ("seg_train/seg_train", "seg_test/deep")])
+def test_a_published_test_part_is_kept(names: tuple[str, str], config: flowers.Config, tmp_path: Path) -> None:
+    plant(tmp_path / "raw" / "set" / names[0], per_class=5)
+    plant(tmp_path / "raw" / "set" / names[1], per_class=2)
+    examples = read(config, tmp_path / "raw")
+    assert examples.classes == ("daisy", "roses", "violets")
+    assert (examples.test_from, examples.validation_from) == (15, None)
+    assert examples.targets.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("with_test", [True, False])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_a_published_validation_part_is_kept(
+    name: str, with_test: bool, committed: params.Params, config: flowers.Config, tmp_path: Path
+) -> None:
+    plant(tmp_path / "raw" / "train", per_class=20)
+    plant(tmp_path / "raw" / name, per_class=3)
+    if with_test:
+        plant(tmp_path / "raw" / "test", per_class=2)
+    settings = params.Params(committed.general, {**committed.sections, "flowers": config})
+    split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+    rows = open_split(tmp_path / "split").rows
+    assert rows["validation"].tolist() == list(range(60, 69))
+    assert len(rows["test"]) == (6 if with_test else 12)
+    assert len(rows["train"]) == (60 if with_test else 48)
+
+
+def test_a_class_of_the_training_part_alone_is_named(
+    committed: params.Params, config: flowers.Config, tmp_path: Path
+) -> None:
     for part in ("train", "test"):
-        plant(tmp_path / "raw" / part)
-    with pytest.raises(UserError, match=r"test, train; point flowers\.source at one"):
+        plant(tmp_path / "raw" / part, per_class=10)
+    shutil.rmtree(tmp_path / "raw" / "test" / "roses")
+    settings = params.Params(committed.general, {**committed.sections, "flowers": config})
+    with pytest.raises(UserError, match="no example of class 'roses' is in the test part, while the set has its own"):
+        split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+
+
+def flat(*folders: Path) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (8, 8)).save(folder / f"cat.{number}.jpg")
+
+
+def planted(*folders: str) -> Callable[[Path], None]:
+    def make(raw: Path) -> None:
+        for folder in folders:
+            plant(raw / folder)
+
+    return make
+
+
+def split_without_classes(raw: Path) -> None:
+    plant(raw / "train")
+    flat(raw / "test")
+
+
+def emptied_class(raw: Path) -> None:
+    plant(raw)
+    shutil.rmtree(raw / "roses")
+    (raw / "roses").mkdir()
+
+
+def another_format(raw: Path) -> None:
+    plant(raw)
+    for file in (raw / "roses").iterdir():
+        file.with_suffix(".HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        file.unlink()
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "parts without classes": (
+        lambda raw: flat(raw / "train", raw / "test1"),
+        "train: images without folders of classes; test1, train are the names of splits, and no classes",
+    ),
+    "a test part without classes": (split_without_classes, "test: images without folders of classes"),
+    "a part beside a class": (
+        lambda raw: flat(raw / "train", raw / "roses"),
+        "train are the names of splits, and no classes, beside roses",
+    ),
+    "two parts of one kind": (planted("train", "train2", "val"), "train, train2 are all of one split"),
+    "no training part": (planted("val", "test"), "have no training part among them"),
+    "two sets": (
+        planted("2019", "2020"),
+        r"several folders hold folders of images of one name \(daisy, roses, violets\): 2019, 2020",
+    ),
+    "an emptied class": (emptied_class, "the folder roses is empty"),
+    "a class of another format": (
+        another_format,
+        r"roses: not one of its 3 images can be read(.|\n)*roses/0\.HEIC: not an image of a known format",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_layout_that_is_not_understood_is_refused_by_what_is_there(
+    name: str, config: flowers.Config, tmp_path: Path
+) -> None:
+    make, said = REFUSED[name]
+    make(tmp_path / "raw")
+    with pytest.raises(UserError, match=said):
         read(config, tmp_path / "raw")
+
+
+def test_an_emptied_class_is_noticed_though_dvcs_cache_brings_no_empty_folder(
+    committed: params.Params, tmp_path: Path
+) -> None:
+    top = plant(tmp_path / "own", per_class=20)
+    shutil.rmtree(top / "roses")
+    (top / "roses").mkdir()
+    settings = with_source(committed, "flowers", str(top))
+    download("flowers", settings, tmp_path / "raw")
+    (tmp_path / "raw" / "roses").rmdir()
+    with pytest.raises(UserError, match="the folder roses is empty"):
+        split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+
+
+def test_images_in_folders_below_and_without_endings_are_of_their_class(config: flowers.Config, tmp_path: Path) -> None:
+    top = plant(tmp_path / "raw")
+    for place in ("second day", "a/b"):
+        (top / "daisy" / place).mkdir(parents=True)
+    (top / "daisy" / "1.png").rename(top / "daisy" / "second day" / "1")
+    (top / "daisy" / "2.png").rename(top / "daisy" / "a/b" / "2.bak")
+    (top / "daisy" / "notes.txt").write_text("text")
+    Image.new("RGB", (8, 8)).save(top / "loose.png")
+    examples = read(config, tmp_path / "raw")
+    assert examples.targets.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert examples.findings.summary() == {
+        "image outside the classes' folders": {"count": 1, "files": ["loose.png"], "kept": False},
+        "not an image": {"count": 1, "files": ["daisy/notes.txt"], "kept": False},
+    }
 
 
 def test_a_users_own_folder_goes_through_both_stages(committed: params.Params, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,11 +231,43 @@ def test_damaged_exif_around_sound_pixels_is_no_fault(tmp_path: Path) -> None:
     assert one(tmp_path / "a.jpg")[1] == []
 
 
-def test_only_images_that_show_in_a_folder_count(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.jpeg", ".hidden.jpg", "LICENSE.txt", "c.png", "d.eps"):
+def test_what_is_meant_as_an_image_is_told_by_its_ending_or_its_content(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.jpeg", "LICENSE.txt", "c.png", "d.eps", "e.HEIC", "noending", "data.csv"):
         (tmp_path / name).touch()
-    (tmp_path / "folder.jpg").mkdir()
-    assert [path.name for path in images.image_files(tmp_path)] == ["a.jpeg", "b.JPG", "c.png"]
+    for name in ("scan", "scan.bak", "0001"):
+        noise().save(tmp_path / name, format="JPEG")
+    meant = [path.name for path in sorted(tmp_path.iterdir()) if images.is_meant_as_image(path)]
+    assert meant == ["0001", "a.jpeg", "b.JPG", "c.png", "e.HEIC", "scan", "scan.bak"]
+
+
+@pytest.mark.parametrize(("most", "bits"), [(255, 8), (1023, 10), (3000, 12), (4095, 12), (16383, 14), (65535, 16)])
+def test_greys_are_scaled_by_the_bits_that_all_the_files_use(most: int, bits: int, tmp_path: Path) -> None:
+    for number, grey in enumerate((most, most // 4)):  # the darker image stays the darker one
+        Image.fromarray(np.full((20, 20), grey, np.uint16)).save(tmp_path / f"{number}.{'png' if number else 'tif'}")
+    files = sorted(tmp_path.iterdir())
+    assert images.grey_bits(files) == bits
+    pictures, found = read(*files)
+    whole = most / (2**bits - 1) * 255
+    assert [int(p.pixels[0, 0, 0]) for p in pictures] == [pytest.approx(whole, abs=1), pytest.approx(whole / 4, abs=1)]
+    (kind,) = found.summary()
+    assert kind == ("16-bit greyscale" if bits == 16 else f"16-bit greyscale, of which {bits} bits are used")
+
+
+def sixteen_bit_colours(file: Path, most: int) -> None:
+    """A PNG of 16 bits a colour, which PIL does not write."""
+    row = b"\0" + np.full((20, 3), most, ">u2").tobytes()
+    header = struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(row * 20)), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in parts]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+def test_colours_of_twelve_bits_in_sixteen_are_refused_rather_than_nearly_black(tmp_path: Path) -> None:
+    sixteen_bit_colours(tmp_path / "a.png", 60000)
+    sixteen_bit_colours(tmp_path / "b.png", 4095)
+    pictures, found = read(tmp_path / "a.png", tmp_path / "b.png")
+    assert [int(picture.pixels[0, 0, 0]) for picture in pictures] == [60000 >> 8]
+    assert "convert it to 8 bits" in found.reason("b.png")
 
 
 def test_as_many_bad_files_as_are_tolerated_are_no_fault_and_one_more_is() -> None:

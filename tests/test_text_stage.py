@@ -136,7 +136,7 @@ def test_several_folders_of_classes_are_named(stage: Stage) -> None:
         for _, label in ROWS[1:3]:
             (stage.source / name / label).mkdir(parents=True)
             (stage.source / name / label / "0.txt").write_text("film")
-    with pytest.raises(UserError, match=r"several folders hold classes: a, b; point reviews\.source at one"):
+    with pytest.raises(UserError, match=r"one name \(down, up\): a, b; point reviews\.source at one"):
         stage.run()
 
 
@@ -261,7 +261,7 @@ def test_labels_are_stripped_and_a_class_that_never_occurs_is_named(stage: Stage
         stage.run(classes=("up", "down", "upp"))
 
 
-def test_a_header_and_a_file_name_that_are_no_utf_8_do_no_harm(stage: Stage) -> None:
+def test_a_header_that_is_no_utf_8_does_no_harm_and_a_file_name_is_refused(stage: Stage) -> None:
     content = "text,label,pr\xe9nom\n" + "".join(f"{own},{label},x\n" for own, label in ROWS if "," not in own)
     (stage.source / "table.csv").write_bytes(content.encode("latin-1"))
     assert stage.run()["texts"] == 2
@@ -270,9 +270,8 @@ def test_a_header_and_a_file_name_that_are_no_utf_8_do_no_harm(stage: Stage) -> 
         folder = stage.source / os.fsdecode(b"caf\xe9" if label == "up" else b"down")
         folder.mkdir(exist_ok=True)
         (folder / f"{number}.txt").write_text(own)
-    found = stage.run()
-    assert found["classes"] == {"café": 2, "down": 2}
-    assert found["findings"]["the same text again"]["files"] == ["café/4.txt"]
+    with pytest.raises(UserError, match=r"the name 'café/0\.txt' is not UTF-8; rename that file or folder"):
+        stage.run()
 
 
 def test_utf_16_files_are_read_and_other_bytes_and_empty_folders_are_counted(stage: Stage) -> None:

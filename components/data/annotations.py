@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +13,8 @@ from components.data.findings import Findings
 from components.data.images import Picture
 
 Box = tuple[float, float, float, float]
+DECLARATION = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["']""")
+SAME_SHAPE = 0.02  # how much the ratios of two sizes' sides may differ where one is the other, scaled
 FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")  # a few lines of entities can stand for gigabytes
 
 
@@ -46,10 +50,7 @@ def parse(file: Path) -> Annotation:
         content = file.read_bytes()
     except OSError as error:
         raise AnnotationError(error.strerror or str(error)) from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
+    text = _decoded(content)
     # Of the very text that is parsed: in bytes another encoding could hide these words.
     if any(word in text for word in FORBIDDEN):
         raise AnnotationError("it declares a document type or entities, which are refused")
@@ -60,19 +61,44 @@ def parse(file: Path) -> Annotation:
     return Annotation(tuple(_object(found) for found in root.findall("object")), _size(root))
 
 
+def _decoded(content: bytes) -> str:
+    """The text as its mark or its declaration says, else UTF-8, else Latin-1. Raises AnnotationError."""
+    encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    declared = DECLARATION.match(content)
+    if declared and not content.startswith(codecs.BOM_UTF8):
+        encoding = declared["encoding"].decode().lower()
+    # What calls itself by the older two names is most often written in the encoding that grew out of them.
+    encoding = "gb18030" if encoding in ("gb2312", "gbk") else encoding
+    try:
+        return content.decode("utf-8-sig" if encoding in ("utf-8", "utf8") else encoding)
+    except LookupError:
+        raise AnnotationError(f"it declares the encoding {encoding!r}, which is not known") from None
+    except UnicodeDecodeError:
+        if encoding == "utf-8-sig" or encoding in ("utf-8", "utf8"):
+            return content.decode("latin-1")
+        raise AnnotationError(f"it is not in the encoding {encoding!r} that it declares") from None
+
+
 def placed(annotation: Annotation, picture: Picture, name: str, found: Findings) -> list[Object]:
     """The objects with their boxes as shares of the upright picture's sides.
 
     Where the XML file gives the sides of a picture that EXIF turns as they were before the turn, the boxes turn too.
+    Where it gives a size of the same shape, the picture was scaled since: its boxes are shares of that size.
     Boxes are clipped to the picture; those without an area are left out.
     name: what to call the file in the findings, to which each oddity is added.
+    Raises AnnotationError where the XML file gives the size of another picture: its boxes mean nothing in this one.
     """
     width, height, turned = picture.width, picture.height, False
     if annotation.size and annotation.size != (width, height):
-        turned = picture.orientation >= 5 and annotation.size == (height, width)
-        found.add("boxes of the picture before its turn" if turned else "size disagrees", name, kept=True)
-    if turned:
-        width, height = height, width
+        turned = picture.orientation >= 5 and _same_shape(annotation.size, (height, width))
+        if not turned and not _same_shape(annotation.size, (width, height)):
+            stated = "{} x {}".format(*annotation.size)
+            raise AnnotationError(f"it states a picture of {stated} pixels, and the picture has {width} x {height}")
+        if turned:
+            found.add("boxes of the picture before its turn", name, kept=True)
+        if {*annotation.size} != {width, height}:
+            found.add("boxes of the picture before it was scaled", name, kept=True)
+        width, height = annotation.size
 
     objects = []
     for thing in annotation.objects:
@@ -88,6 +114,10 @@ def placed(annotation: Annotation, picture: Picture, name: str, found: Findings)
             found.add("box beyond the picture", name, kept=True)
         objects.append(replace(thing, box=(top, left, bottom, right)))
     return objects
+
+
+def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= SAME_SHAPE
 
 
 def turn(box: Box, orientation: int) -> Box:
@@ -127,7 +157,9 @@ def _coordinate(box: ElementTree.Element, key: str, name: str) -> float:
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """None where there is none, and where it is 0 x 0, as some programs write that do not know it."""
     try:
-        return int(root.findtext("size/width") or ""), int(root.findtext("size/height") or "")
+        width, height = int(root.findtext("size/width") or ""), int(root.findtext("size/height") or "")
     except ValueError:
         return None
+    return (width, height) if width > 0 and height > 0 else None

@@ -37,11 +37,13 @@ class Examples:
     targets:         int64, (examples,): the class numbers.
     classes:         the classes' names.
     test_from:       the first row of the data set's own test part, which runs to the end; None if it has none.
+    validation_from: the first row of its own validation part, which runs to the test part; None if it has none.
     extra:           name → one more array with one row per example.
     findings:        what was odd about the files.
     rare_classes_ok: whether a part of the split may lack a class, as where the targets are not all there is to learn.
     words:           of texts: the words that the numbers in `inputs` stand for, from 1; 0 is no word.
     text:            of texts, once their vocabulary is learned: what the numbers mean then.
+    grey_bits:       of 16-bit greyscale images: how many of their bits are used, and all of 0 to 255 stands for.
     """
 
     inputs: np.ndarray
@@ -53,9 +55,12 @@ class Examples:
     rare_classes_ok: bool = False
     words: tuple[str, ...] = ()
     text: Text | None = None
+    validation_from: int | None = None
+    grey_bits: int = 16
 
 
-CSV, PARQUET = (".csv", ".csv.gz"), (".parquet",)  # the endings of tables of texts
+TSV, PARQUET = (".tsv", ".tsv.gz", ".tab"), (".parquet",)  # the endings of tables of texts
+CSV = (".csv", ".csv.gz", *TSV)
 
 
 class VocabularyConfig(Section):

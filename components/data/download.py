@@ -13,6 +13,7 @@ from typing import Any
 
 from components import params
 from components.data.dataset import load_dataset
+from components.data.own_files import SUMMARY, Record, keep_record, record_of
 from components.data.sources import FetchError
 from components.files import whole_folder
 
@@ -21,6 +22,8 @@ def download(name: str, settings: params.Params, target: Path) -> None:
     """Fetch data set `name` into folder `target`. Raises UserError, and then leaves nothing behind."""
     dataset = load_dataset(name)
     source_name, source = dataset.sources(settings.sections[name], settings.general.source)
+    here: Path | None = getattr(source, "here", None)  # of the user's own
+    record = _record(here) if here else None
     with whole_folder(target) as folder:
         try:
             source.fetch(folder)
@@ -28,9 +31,19 @@ def download(name: str, settings: params.Params, target: Path) -> None:
             raise FetchError(_ways_out(name, source_name, error)) from None
         summary, lines = _describe(folder)
         text = json.dumps({"source": source_name, **summary}, indent=1)
-        (folder / "source.json").write_text(text + "\n", encoding="utf-8")
+        (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    if here and record:
+        keep_record(Path(settings.paths.runs), name, here, record)
     for line in lines:
         print(f"{name} from {source_name}: {line}", flush=True)
+
+
+def _record(here: Path) -> Record | None:
+    """What there is to copy; None where a file cannot be looked at, of which the copying tells."""
+    try:
+        return record_of(here)
+    except OSError:
+        return None
 
 
 def _describe(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -46,7 +59,10 @@ def _describe(folder: Path) -> tuple[dict[str, Any], list[str]]:
         return {"sha256": sums}, [f"{file}, {size / 1e6:.1f} MB" for file, size in zip(sums, sizes, strict=True)]
     names = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     total = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
-    summary = {"files": len(files), "bytes": sum(sizes), "sha256": total}
+    summary: dict[str, Any] = {"files": len(files), "bytes": sum(sizes), "sha256": total}
+    visible = (p for p in folder.rglob("*") if p.is_dir() and not p.name.startswith((".", "__")))
+    if empty := sorted(p.relative_to(folder).as_posix() for p in visible if not any(p.iterdir())):
+        summary["empty_folders"] = empty
     return summary, [f"{len(files)} files, {sum(sizes) / 1e6:.1f} MB"]
 
 

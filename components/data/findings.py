@@ -45,6 +45,10 @@ class Findings:
             self._reasons[file] = reason
             self.add(kind, file, kept=False)
 
+    def reason(self, file: str) -> str:
+        """A file and why it cannot be read."""
+        return f"{file}: {self._reasons[file]}"
+
     def check(self, total: int, tolerated: float, key: str, fault: str = "files cannot be read") -> None:
         """Raise UserError when more than the tolerated share of `total` files (or rows) cannot be read (or used).
 
@@ -53,7 +57,7 @@ class Findings:
         count = len(self._reasons)
         if count <= tolerated * total:
             return
-        shown = [f"{file}: {self._reasons[file]}" for file in sorted(self._reasons)[:REASONS_SHOWN]]
+        shown = [self.reason(file) for file in sorted(self._reasons)[:REASONS_SHOWN]]
         shown += ["..."] if count > REASONS_SHOWN else []
         raise UserError(
             "\n    ".join([f"{key}: {count} of {total} {fault}, which is more than {tolerated:g}:", *shown])

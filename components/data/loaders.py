@@ -28,12 +28,14 @@ class DataSpec:
 
     stored: the shape of what the inputs are where these are features that were computed from the images; else None.
     text:   what the numbers of texts mean; else None.
+    grey_bits: of 16-bit greyscale images: how many bits of their values are used.
     """
 
     input_shape: tuple[int, ...]
     classes: tuple[str, ...]
     stored: tuple[int, ...] | None = None
     text: Text | None = None
+    grey_bits: int = 16
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Split:
     fingerprint: a digest of every array and of every part.
     images:      one image's shape, where the inputs are features computed from images; else None.
     text:        what the numbers of texts mean; else None.
+    grey_bits:   of 16-bit greyscale images: how many bits of their values are used.
     """
 
     folder: Path
@@ -56,13 +59,14 @@ class Split:
     fingerprint: str
     images: tuple[int, ...] | None = None
     text: Text | None = None
+    grey_bits: int = 16
 
     @property
     def spec(self) -> DataSpec:
         shape = tuple(self.arrays["inputs"].shape[1:])
         if self.images:
-            return DataSpec(self.images, self.classes, stored=shape)
-        return DataSpec(shape, self.classes, text=self.text)
+            return DataSpec(self.images, self.classes, stored=shape, grey_bits=self.grey_bits)
+        return DataSpec(shape, self.classes, text=self.text, grey_bits=self.grey_bits)
 
 
 def open_split(folder: Path) -> Split:
@@ -80,6 +84,7 @@ def open_split(folder: Path) -> Split:
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
         images=tuple(summary["images"]) if "images" in summary else None,
         text=read_vocabulary(folder),
+        grey_bits=summary.get("grey_bits", 16),
     )
 
 
@@ -97,11 +102,13 @@ def save_split(
     findings: Findings | None = None,
     images: tuple[int, ...] | None = None,
     text: Text | None = None,
+    grey_bits: int = 16,
 ) -> None:
     """Write arrays, rows and the summary with every digest and what was found odd into a folder.
 
     images: one image's shape, where the inputs are features computed from images.
     text:   what the numbers of texts mean.
+    grey_bits: of 16-bit greyscale images: how many bits of their values are used.
     """
     digests = {name: _save(folder / f"{name}.npy", array) for name, array in [*arrays.items(), *rows.items()]}
     targets = arrays["targets"]
@@ -114,6 +121,8 @@ def save_split(
     }
     if images:
         summary["images"] = list(images)
+    if grey_bits != 16:
+        summary["grey_bits"] = grey_bits
     if text:
         summary["vocabulary"] = len(text.words)
         (folder / VOCABULARY).write_text(text.dump(), encoding="utf-8")

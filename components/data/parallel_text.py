@@ -36,7 +36,10 @@ def worded_on_ray(folder: Path, files: Sequence[Path], config: TextConfig, secti
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         ray.data.DataContext.get_current().execution_options.preserve_order = True
-        named = [{"path": str(file.resolve()), "called": str(file.relative_to(folder))} for file in files]
+        named = [
+            {"path": str(file.resolve()), "called": str(file.relative_to(folder)), "part": part}
+            for file, part in text_files.parts_of(files, folder, section).items()
+        ]
         work = partial(worded_file, columns=columns, section=section, config=config)
         done = ray.data.from_items(named, override_num_blocks=len(files)).map_batches(
             work, batch_size=1, batch_format="pandas"
@@ -57,9 +60,9 @@ def worded_file(
     A file that cannot be read is a row with the message in `refused`: Ray would wrap the exception into its own.
     """
     words = Words(config.steps)
-    (path,), (called,) = files["path"], files["called"]
+    (path,), (called,), (part,) = files["path"], files["called"], files["part"]
     try:
-        for frame in text_files.table_frames(Path(path), called, columns, section, Findings()):
+        for frame in text_files.table_frames(Path(path), called, columns, section, Findings(), part):
             yield worded(frame, words, config).assign(refused="")
     except UserError as error:
         row = pd.DataFrame({"name": [called], "text": [""], "label": [""], "part": [""]}, dtype=object)

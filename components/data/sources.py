@@ -22,10 +22,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol
 
 import tenacity
 from tqdm import tqdm
 
+from components.data.archives import ArchiveError, extract
+from components.data.own_files import OddNameError, copy_tree, path_here
 from components.params import UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -34,7 +37,16 @@ FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 20
 # Of an archive. RuntimeError: a password, or a way of packing that is not known.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+DAMAGE = (
+    ArchiveError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 
 
 class FetchError(UserError):
@@ -46,16 +58,13 @@ class Web:
     """Files under addresses (http, https, ftp, file), each tried in turn.
 
     files:   file name → digest.
-    mirrors: addresses of a folder that holds the files, or of one archive with them somewhere inside.
+    mirrors: addresses of a folder that holds the files.
     """
 
     files: Mapping[str, str]
     mirrors: tuple[str, ...]
 
     def fetch(self, folder: Path) -> None:
-        if self.mirrors[0].lower().endswith(ARCHIVES):
-            _fetch_archive(self.mirrors[0], self.files, folder)
-            return
         for name, digest in self.files.items():
             _fetch_from_mirrors(name, digest, self.mirrors, folder / name)
 
@@ -105,8 +114,13 @@ class OwnTree:
 
     address: str
 
+    @property
+    def here(self) -> Path | None:
+        """Where it is on this machine; None where it comes from elsewhere."""
+        return path_here(self.address)
+
     def fetch(self, folder: Path) -> None:
-        here = _path_of(self.address)
+        here = self.here
         if here is not None and here.is_dir():
             _copy_tree(here, folder)
             return
@@ -132,7 +146,11 @@ class Made:
         self.make(folder)
 
 
-Source = Web | Wheel | Tree | OwnTree | Made
+class Source(Protocol):
+    """A place that data comes from."""
+
+    def fetch(self, folder: Path) -> None:
+        """Bring them into an empty folder. Raises FetchError."""
 
 
 def address_of(place: str) -> str:
@@ -148,8 +166,8 @@ def address_of(place: str) -> str:
 def own_tree(place: str, files: tuple[str, ...] = ()) -> OwnTree:
     """The user's own archive, folder, or file with one of these endings, by address or path. Else raises UserError."""
     address = address_of(place)
-    here = _path_of(address)
-    if here is not None and not here.exists():
+    here = path_here(address)
+    if here is None and address.startswith("file:"):
         raise UserError(f"{place!r}: there is no such file or folder")
     known = (*ARCHIVES, *files)
     if not (here is not None and here.is_dir()) and not _archive_name(address).lower().endswith(known):
@@ -167,12 +185,6 @@ def tree_named(name: str, known: Mapping[str, Source], key: str, files: tuple[st
         raise UserError(f"{key}: {error}; the sources: {', '.join(known)}") from None
 
 
-def _path_of(address: str) -> Path | None:
-    """The local path of a file:// address; None for any other."""
-    parts = urllib.parse.urlsplit(address)
-    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
-
-
 def _archive_name(address: str) -> str:
     return urllib.parse.unquote(urllib.parse.urlsplit(address).path).rsplit("/", 1)[-1]
 
@@ -181,11 +193,9 @@ def _copy_tree(source: Path, folder: Path) -> None:
     if folder.resolve().is_relative_to(source.resolve()):
         raise FetchError(f"{source} holds {folder.parent}, where the copy would go; name the folder of the data alone")
     try:
-        shutil.copytree(source, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
-    except OSError as error:  # of copytree: a list of (from, to, reason)
-        reasons = error.args[0]
-        reason = reasons[0][2] if isinstance(error, shutil.Error) and isinstance(reasons, list) else error
-        raise FetchError(f"{source}: not copied: {reason}") from None
+        copy_tree(source, folder)
+    except (OSError, OddNameError) as error:
+        raise FetchError(f"{source}: not copied: {error}") from None
 
 
 def _fetch_from_mirrors(name: str, digest: str, mirrors: tuple[str, ...], target: Path) -> None:
@@ -201,34 +211,9 @@ def _fetch_from_mirrors(name: str, digest: str, mirrors: tuple[str, ...], target
     raise FetchError("\n    ".join([f"{name} could not be fetched.", *reasons]))
 
 
-def _fetch_archive(address: str, files: Mapping[str, str], folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        archive = Path(temporary) / address.rsplit("/", 1)[-1]
-        try:
-            fetch_file(address, archive)
-        except FetchError as error:
-            raise FetchError(f"{address}: {error}") from None
-        inside = Path(temporary) / "inside"
-        _extract(archive, inside)
-        for name, digest in files.items():
-            found = next((p for p in sorted(inside.rglob(name)) if p.is_file()), None)
-            if found is None:
-                raise FetchError(f"{address}: there is no {name} in this archive")
-            _check(found, digest)
-            found.replace(folder / name)
-
-
 def _extract(archive: Path, folder: Path) -> None:
-    """Unpack with no member outside `folder`: Python's `data` filter for tar; ZipFile guards itself."""
     try:
-        if archive.name.lower().endswith(".zip"):
-            with zipfile.ZipFile(archive) as opened:
-                opened.extractall(folder)
-        else:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-                while tar.fileobj and tar.fileobj.read(CHUNK_BYTES):
-                    pass  # to the end, where gzip's checksum is
+        extract(archive, folder)
     except DAMAGE as error:
         raise FetchError(f"{archive.name}: not extracted: {error}") from None
 

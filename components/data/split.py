@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +21,34 @@ from components.params import UserError
 
 
 def split_rows(
-    targets: np.ndarray, test_from: int | None, config: SplitConfig, where: str, rare_classes_ok: bool = False
+    targets: np.ndarray,
+    test_from: int | None,
+    config: SplitConfig,
+    where: str,
+    rare_classes_ok: bool = False,
+    validation_from: int | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[Part, np.ndarray]:
     """Row numbers of each part: disjoint, together all rows, in ascending order.
 
     targets:         (examples,) class numbers.
     test_from:       the first row of the set's own test part, or None: then `config.test` of all is held out.
+    validation_from: the first row of the set's own validation part, which ends where the test part begins; or None:
+                     then `config.validation` of what is not for testing is drawn.
+    classes:         the classes' names, for messages.
     where:           the path of `config` in params.yaml, for messages.
     rare_classes_ok: draw the classes that are too rare to share as if they were one.
     Raises UserError when a class is too rare to be in every part (or, if that is no fault, when a part is empty).
     """
     strata = _strata if rare_classes_ok else _as_they_are
+    ends = len(targets) if test_from is None else test_from
+    own = np.arange(ends if validation_from is None else validation_from, ends)
+    learning, test = np.arange(ends - len(own)), np.arange(ends, len(targets))
     if test_from is None:
-        learning, test = _stratified(np.arange(len(targets)), strata(targets, config.test), config.test, config, where)
-    else:
-        learning, test = np.arange(test_from), np.arange(test_from, len(targets))
-    if config.method == "head":
+        learning, test = _stratified(learning, strata(targets[learning], config.test), config.test, config, where)
+    if len(own):
+        train, validation = learning, own
+    elif config.method == "head":
         count = round(len(learning) * config.validation)
         validation, train = learning[:count], learning[count:]
     else:
@@ -43,19 +56,32 @@ def split_rows(
         train, validation = _stratified(learning, drawn_from, config.validation, config, where)
 
     rows: dict[Part, np.ndarray] = {"train": train, "validation": validation, "test": test}
+    published = {part for part, is_own in (("validation", len(own)), ("test", test_from is not None)) if is_own}
     for part in PARTS:
         if not len(rows[part]):
             raise UserError(f"{where}: of {len(targets)} examples none is left for the {part} part; change the shares")
-        if rare_classes_ok:
-            continue
-        absent = np.setdiff1d(targets, targets[rows[part]])
+        absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[part]])
         if len(absent):
-            raise UserError(
-                f"{where}.method: {config.method} leaves no example of class {absent[0]} in the {part} part"
-                f"{'; the set is sorted by class' if config.method == 'head' else ''}; "
-                f"set {where}.method: stratified, or change the shares"
-            )
+            name = repr(classes[absent[0]]) if classes else str(absent[0])
+            raise UserError(_no_example(name, part, config, where, published))
     return rows
+
+
+def _no_example(name: str, part: str, config: SplitConfig, where: str, published: Collection[str]) -> str:
+    """That a class is in some parts and not in this one, and the way out."""
+    section = where.partition(".")[0]
+    if published:
+        with_own = " and ".join(sorted(published))
+        return (
+            f"{where}: no example of class {name} is in the {part} part, while the set has its own {with_own} part; "
+            f"leave the class out ({section}.classes: a list without it, or delete its files), or put examples of it "
+            f"into each part"
+        )
+    return (
+        f"{where}.method: {config.method} leaves no example of class {name} in the {part} part"
+        f"{'; the set is sorted by class' if config.method == 'head' else ''}; "
+        f"set {where}.method: stratified, or change the shares"
+    )
 
 
 def _as_they_are(targets: np.ndarray, share: float) -> np.ndarray:
@@ -95,11 +121,27 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
         scratch = folder / "scratch"
         scratch.mkdir()
         examples = dataset.read(settings.sections[name], raw, scratch)
-        rows = split_rows(examples.targets, examples.test_from, config, f"{name}.split", examples.rare_classes_ok)
+        rows = split_rows(
+            examples.targets,
+            examples.test_from,
+            config,
+            f"{name}.split",
+            examples.rare_classes_ok,
+            examples.validation_from,
+            examples.classes,
+        )
         if dataset.learn:
             examples = dataset.learn(settings.sections[name], examples, rows)
         arrays = {"inputs": examples.inputs, "targets": examples.targets, **examples.extra}
-        save_split(folder, arrays, rows, examples.classes, examples.findings, text=examples.text)
+        save_split(
+            folder,
+            arrays,
+            rows,
+            examples.classes,
+            examples.findings,
+            text=examples.text,
+            grey_bits=examples.grey_bits,
+        )
         shutil.rmtree(scratch)
     print(f"{name}: " + ", ".join(f"{len(rows[part])} {part}" for part in PARTS), flush=True)
     for line in examples.findings.lines():

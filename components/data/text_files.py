@@ -6,7 +6,8 @@ import gzip
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
-from components.data.dataset import CSV, PARQUET
+from components.data.dataset import CSV, PARQUET, TSV
 from components.data.findings import Findings
+from components.data.layout import ALONE, PARTS, Kind, files_below, layout_of, part_in
+from components.data.own_files import SUMMARY
 from components.params import UserError
 
 ROWS = 25_000  # of a chunk
@@ -26,7 +29,6 @@ TABLES = (*CSV, *PARQUET)
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
 NOT_UTF8, WAS_UTF16 = "not UTF-8, read as Windows-1252", "UTF-16"
-PARTS = ("train", "test")
 
 
 def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) -> Iterator[pd.DataFrame]:
@@ -34,26 +36,61 @@ def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) 
 
     columns: in tables the names of the text's column, of the label's, and of others that are wanted as they are.
     section: the section of params.yaml that names them, for messages.
-    part:    train or test, where folders of classes lie in folders with these names; else "".
+    part:    train, validation or test, where tables or folders of classes are named after these; else "".
     Raises UserError for a file that cannot be read, or if there is nothing to read.
     """
     tables = files_in(folder, TABLES)
     if tables:
-        for file in tables:
-            yield from table_frames(file, str(file.relative_to(folder)), columns, section, found)
+        parts = parts_of(tables, folder, section)
+        for file in files_in(folder, ("",)):
+            if file not in parts and file.name != SUMMARY:
+                found.add("not a table", readable_name(file, folder), kept=False)
+        for file, part in parts.items():
+            yield from table_frames(file, str(file.relative_to(folder)), columns, section, found, part)
         return
-    tops = _class_tops(folder, section)
-    if not tops:
+    kind = Kind(lambda file: file.name.lower().endswith(TEXT), f"{TEXT[0]} files", f"{section}.source")
+    if not any(kind.holds(file) for file in files_below(folder)):
         raise UserError(
             f"{folder}: neither a table ({', '.join(TABLES)}) nor folders of .txt files, one per class, are in it; "
             f"{section}.source must name such data"
         )
-    for top, part in tops:
-        for below in _folders(top):
-            files = files_in(below, TEXT)
-            if not files:
-                found.add(f"a class's folder without {TEXT[0]} files", readable_name(below, folder), kept=False)
-            yield from _folder_frames(folder, files, readable_name(below, top), part, found)
+    layout = layout_of(folder, kind)
+    for beside in layout.without:
+        found.add(f"a class's folder without {TEXT[0]} files", readable_name(beside, folder), kept=False)
+    for file in layout.loose:
+        found.add("a text outside the classes' folders", readable_name(file, folder), kept=False)
+    for own in layout.classes:
+        files = [*files_below(own.folder)]
+        for file in files:
+            if not kind.holds(file):
+                found.add(f"not a {TEXT[0]} file", readable_name(file, folder), kept=False)
+        texts = [file for file in files if kind.holds(file)]
+        yield from _folder_frames(folder, texts, readable_name(own.folder, own.folder.parent), own.part, found)
+
+
+def parts_of(tables: Sequence[Path], folder: Path, section: str) -> dict[Path, str]:
+    """The part of a published split that each table is, by its name or its folders', in the parts' order.
+
+    "" where there is but one part. Raises UserError where some names speak of parts and others do not.
+    """
+    found: dict[Path, str] = {}
+    for file in tables:
+        stem, *folders = reversed(file.relative_to(folder).parts)
+        named = (part_in(name) for name in (stem.partition(".")[0], *filter(ALONE.fullmatch, map(str.lower, folders))))
+        found[file] = next(filter(None, named), "")
+    named_parts = {*found.values()}
+    if len(named_parts) == 1:
+        return dict.fromkeys(tables, "")
+    if "" in named_parts:
+        without = ", ".join(str(file.relative_to(folder)) for file in tables if not found[file])
+        own = ", ".join(str(file.relative_to(folder)) for file in tables if found[file])
+        raise UserError(
+            f"{folder}: {own} {'are parts' if ', ' in own else 'is a part'} of a split by name, and {without} of none; "
+            f"point {section}.source at one table, or name each after its part: train, validation or test"
+        )
+    if "train" not in named_parts:
+        raise UserError(f"{folder}: of {', '.join(sorted(named_parts))} tables none is for training")
+    return {file: part for wanted in PARTS for file, part in found.items() if part == wanted}
 
 
 def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -63,14 +100,14 @@ def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
 
 
 def table_frames(
-    file: Path, called: str, columns: Sequence[str], section: str, found: Findings
+    file: Path, called: str, columns: Sequence[str], section: str, found: Findings, part: str = ""
 ) -> Iterator[pd.DataFrame]:
     """The rows of one table, as `frames` has them, each named after its row and what the file is `called`."""
     chunks = _parquet_chunks if file.name.lower().endswith(PARQUET) else _csv_chunks
     start = 0
     for chunk in chunks(file, columns, section):
         names = [f"{called} row {start + place + 1}" for place in range(len(chunk))]
-        frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, part="")
+        frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, part=part)
         yield _decoded(frame, found)
         start += len(frame)
 
@@ -81,24 +118,36 @@ def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd
         with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
             if opened.read(2) in UTF16:
                 raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
-        first = pd.read_csv(file, header=None, nrows=1, **settings).iloc[0]
-        header = [decode(str(name).encode("utf-8", "surrogateescape"))[0] for name in first]
+        separator, header = _header(file, columns, settings)
         check_columns(file, header, columns, section)
+        settings |= {"sep": separator, "names": range(len(header)), "header": 0}
+        places = [header.index(column) for column in columns]
         # Without index_col a first row with more cells than the header would shift all columns.
-        with pd.read_csv(
-            file, chunksize=ROWS, names=header, header=0, index_col=False, keep_default_na=False, **settings
-        ) as chunks:
+        with pd.read_csv(file, chunksize=ROWS, index_col=False, keep_default_na=False, **settings) as chunks:
             while True:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", ParserWarning)
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
-                yield as_text(chunk[list(columns)])
+                yield as_text(chunk[places].set_axis(list(columns), axis=1))
     except EmptyDataError:
         raise UserError(f"{file}: the file is empty") from None
     except (ParserError, ParserWarning, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: not a CSV table: {str(error).strip()}; mend that line, or its quotes") from None
+
+
+def _header(file: Path, columns: Sequence[str], settings: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """(what stands between a table's cells, its header): the first separator by which all wanted columns are there."""
+    separators = ("\t",) if file.name.lower().endswith(TSV) else (",", "\t", ";")
+    headers = {}
+    for separator in separators:
+        with suppress(ParserError):
+            first = pd.read_csv(file, header=None, nrows=1, sep=separator, keep_default_na=False, **settings).iloc[0]
+            headers[separator] = [decode(str(name).encode("utf-8", "surrogateescape"))[0] for name in first]
+            if all(column in headers[separator] for column in columns):
+                return separator, headers[separator]
+    return separators[0], headers.get(separators[0], [])
 
 
 def _parquet_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd.DataFrame]:
@@ -141,6 +190,8 @@ def check_columns(file: Path, present: Sequence[str], wanted: Sequence[str], sec
             raise UserError(
                 f"{section}.{key}: {file.name} has no column {column!r}; its columns: {', '.join(map(str, present))}"
             )
+        if list(present).count(column) > 1:
+            raise UserError(f"{section}.{key}: {file.name} has several columns {column!r}; rename all but one of them")
 
 
 def _decoded(frame: pd.DataFrame, found: Findings) -> pd.DataFrame:
@@ -187,36 +238,3 @@ def _folder_frames(folder: Path, files: list[Path], label: str, part: str, found
                 found.add(odd, name, kept=True)
             rows.append({"name": name, "text": text, "label": label, "part": part})
         yield pd.DataFrame(rows, dtype=object)
-
-
-def _class_tops(folder: Path, section: str) -> list[tuple[Path, str]]:
-    """The folders whose subfolders are classes, each with its part; the least deep, and train before test.
-
-    Raises UserError when there are several that are no parts of one set.
-    """
-    level = [folder]
-    while level:
-        # A set's own folder may hold lists beside its parts' classes (aclImdb/train/urls_pos.txt), which are no texts.
-        tops = [top for top in level if _has_classes(top) and not any(_is_part(below) for below in _folders(top))]
-        parts = {top.name: top for top in tops if top.name in PARTS}
-        if parts and len(parts) == len(tops):
-            return [(parts[part], part) for part in PARTS if part in parts]
-        if len(tops) > 1:
-            named = ", ".join(str(top.relative_to(folder)) for top in tops)
-            raise UserError(f"{folder}: several folders hold classes: {named}; point {section}.source at one of them")
-        if tops:
-            return [(tops[0], "")]
-        level = [below for top in level for below in _folders(top)]
-    return []
-
-
-def _has_classes(folder: Path) -> bool:
-    return any(any(below.glob("*.txt")) for below in _folders(folder))
-
-
-def _is_part(folder: Path) -> bool:
-    return folder.name in PARTS and _has_classes(folder)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.idx import FILES, read_idx, write_idx
+from components.data.idx_source import IdxSet, Published
 from components.data.sources import Made, Source, Web, address_of
 from components.params import Section, UserError
 
@@ -39,11 +40,13 @@ SOURCES: dict[str, Source] = {
     "full": Web(FASHION_FILES, mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",)),
 }
 
+PUBLISHED = Published("Fashion-MNIST", FASHION_FILES, examples=(6000, 1000))
+
 
 class Config(Section):
     source: str | None = Field(
         description="null (the general source) | sample | made | full | the address, folder or archive of "
-        "Fashion-MNIST's four files"
+        "Fashion-MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
 
@@ -61,13 +64,13 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     if name in SOURCES:
         return name, SOURCES[name]
     try:
-        return name, Web(FASHION_FILES, mirrors=(address_of(name),))
+        return name, IdxSet(address_of(name), PUBLISHED)
     except UserError as error:
         raise UserError(f"fashion.source: {error}; the sources: {', '.join(SOURCES)}") from None
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28)."""
+    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
     return read_idx(folder, GARMENTS)
 
 

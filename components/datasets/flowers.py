@@ -12,7 +12,9 @@ from pydantic import Field
 
 from components.data import images
 from components.data.dataset import Dataset, Examples, SplitConfig
-from components.data.findings import Findings
+from components.data.findings import NAMES_KEPT, Findings
+from components.data.layout import Kind, Layout, files_below, layout_of
+from components.data.own_files import empty_folders
 from components.data.sources import Made, Source, Tree, tree_named
 from components.params import Section, UserError
 
@@ -60,52 +62,71 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     return name, tree_named(name, SOURCES, "flowers.source")
 
 
+KIND = Kind(images.is_meant_as_image, "images", "flowers.source")
+
+
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """The pictures in `folder` as Examples of shape (n, 3, side, side), sorted by class and file name.
+    """The images below `folder` as Examples of shape (n, 3, side, side), sorted by part, class and file name.
 
-    Raises UserError when there are no folders of pictures, too many unreadable files, or a class with none left.
+    Raises UserError when there are no folders of images, too many unreadable files, or a class with none left.
     """
-    top = class_folder(folder)
+    layout = layout_of(folder, KIND)
     found = Findings()
-    by_class = {path.name: images.image_files(path) for path in _visible_folders(top)}
-    classes = tuple(name for name, files in by_class.items() if files)
-    files = [file for name in classes for file in by_class[name]]
-    numbers = np.repeat(np.arange(len(classes)), [len(by_class[name]) for name in classes])
+    _tell_what_is_left_out(layout, folder, found)
+    classes = tuple(sorted({each.name for each in layout.classes}))
     if len(classes) < 2:
-        raise UserError(f"{top}: pictures of one class alone, {classes[0]!r}; to classify them takes two folders")
+        raise UserError(f"{folder}: images of one class alone, {classes[0]!r}; to classify them takes two folders")
+    owners, files, names = [], [], []
+    for number, own in enumerate(layout.classes):
+        for file in files_below(own.folder):
+            name = f"{own.part}/{own.name}" if own.part else own.name
+            name = f"{name}/{file.relative_to(own.folder).as_posix()}"
+            if KIND.holds(file):
+                owners.append(number)
+                files.append(file)
+                names.append(name)
+            else:
+                found.add("not an image", name, kept=False)
 
-    rows = images.new_rows(scratch, len(files), config.side)
+    rows, bits = images.new_rows(scratch, len(files), config.side), images.grey_bits(files)
     kept: list[int] = []
-    for number, picture in images.readable(files, [f"{f.parent.name}/{f.name}" for f in files], config.side, found):
+    for number, picture in images.readable(files, names, config.side, found, bits):
         rows[len(kept)] = picture.pixels
-        kept.append(number)
+        kept.append(owners[number])
+    for number, own in enumerate(layout.classes):
+        if number not in kept:
+            unread = [name for name, owner in zip(names, owners, strict=True) if owner == number]
+            raise UserError(
+                f"{own.folder}: not one of its {len(unread)} images can be read; mend or delete this class's folder"
+                + "".join(f"\n    {found.reason(name)}" for name in unread[:NAMES_KEPT])
+            )
     found.check(len(files), config.bad_files, "flowers.bad_files")
-    targets = numbers[kept].astype(np.int64)
-    for number, name in enumerate(classes):
-        if number not in targets:
-            raise UserError(f"{top / name}: not one picture here can be read; mend or delete this class's folder")
-    return Examples(rows[: len(kept)], targets, classes, test_from=None, findings=found)
+    parts = [layout.classes[number].part for number in kept]
+    return Examples(
+        rows[: len(kept)],
+        np.array([classes.index(layout.classes[number].name) for number in kept], dtype=np.int64),
+        classes,
+        test_from=parts.index("test") if "test" in parts else None,
+        validation_from=parts.index("validation") if "validation" in parts else None,
+        findings=found,
+        grey_bits=bits,
+    )
 
 
-def class_folder(folder: Path) -> Path:
-    """The folder, `folder` itself or below it, whose subfolders hold image files; of several the least deep.
+def _tell_what_is_left_out(layout: Layout, folder: Path, found: Findings) -> None:
+    """Count what lies beside the classes' images.
 
-    Raises UserError when there is none, or no single one.
+    Raises UserError for an empty folder: a class that lost its images.
     """
-    level = [folder]
-    while level:
-        tops = [top for top in level if any(images.image_files(below) for below in _visible_folders(top))]
-        if len(tops) > 1:
-            named = ", ".join(str(top.relative_to(folder)) for top in tops)
-            raise UserError(f"{folder}: several folders hold folders of pictures: {named}; point flowers.source at one")
-        if tops:
-            return tops[0]
-        level = [below for top in level for below in _visible_folders(top)]
-    raise UserError(f"{folder}: no folders of pictures, one per class, are in it; flowers.source must name such data")
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    tops = {each.folder.parent for each in layout.classes}
+    empty = {folder / name for name in empty_folders(folder)}  # which DVC's cache does not bring back
+    for beside in sorted({*layout.without, *(each for each in empty if each.parent in tops)}):
+        name = beside.relative_to(folder).as_posix()
+        if beside in empty or not any(True for _ in files_below(beside)):
+            raise UserError(f"{folder}: the folder {name} is empty; a class needs images: fill it, or delete it")
+        found.add("folder without images", name, kept=False)
+    for file in layout.loose:
+        found.add("image outside the classes' folders", file.relative_to(folder).as_posix(), kept=False)
 
 
 DATASET = Dataset(name="flowers", sources=sources, read=read)

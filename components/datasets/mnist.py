@@ -13,6 +13,7 @@ from pydantic import Field
 
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.idx import FILES, SIDE, read_idx, write_idx
+from components.data.idx_source import IdxSet, Published
 from components.data.sources import Made, Source, Web, Wheel, address_of
 from components.params import Section, UserError
 
@@ -39,11 +40,13 @@ SOURCES: dict[str, Source] = {
     "made": Made(lambda folder: make(folder)),
 }
 
+PUBLISHED = Published("MNIST", MNIST_FILES, examples=(6000, 1000))
+
 
 class Config(Section):
     source: str | None = Field(
         description="null (the general source) | sample | full | made | the address, folder or archive "
-        "of MNIST's four files"
+        "of MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
 
@@ -61,13 +64,13 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     if name in SOURCES:
         return name, SOURCES[name]
     try:
-        return name, Web(MNIST_FILES, mirrors=(address_of(name),))
+        return name, IdxSet(address_of(name), PUBLISHED)
     except UserError as error:
         raise UserError(f"mnist.source: {error}; the sources: {', '.join(SOURCES)}") from None
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28)."""
+    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
     if (folder / SAMPLE_FILE).exists():
         table = np.loadtxt(folder / SAMPLE_FILE, delimiter=",", dtype=np.uint8)
         images = table[:, :-1].reshape(-1, 1, SIDE, SIDE)

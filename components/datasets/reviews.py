@@ -48,8 +48,8 @@ SOURCES: dict[str, Source] = {
 
 class Config(TextConfig):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the address, file, folder or archive of a CSV "
-        "or Parquet table, or of .txt files in one folder per class"
+        description="null (the general source) | sample | made | full | the address, file, folder or archive of a CSV, "
+        "TSV or Parquet table, or of .txt files in one folder per class"
     )
     sample: Literal["imdb", "rotten_tomatoes", "all"] = Field(
         description="imdb | rotten_tomatoes | all: which of the sample's reviews"
@@ -99,10 +99,16 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
     inputs, words, others = vocabulary.numbered(folder / TEXTS, config.length, config.cut, scratch)
     classes = tuple(sorted(set(others["label"])))
     targets = np.searchsorted(np.array(classes), np.array(others["label"])).astype(np.int64)
-    tests = np.array(others["part"]) == "test"
-    test_from = int(tests.argmax()) if tests.any() else None
-    lengths = np.count_nonzero(inputs, axis=1).astype(np.int32)
-    return Examples(inputs, targets, classes, test_from, extra={"lengths": lengths}, words=words)
+    parts = others["part"]
+    return Examples(
+        inputs,
+        targets,
+        classes,
+        test_from=parts.index("test") if "test" in parts else None,
+        validation_from=parts.index("validation") if "validation" in parts else None,
+        extra={"lengths": np.count_nonzero(inputs, axis=1).astype(np.int32)},
+        words=words,
+    )
 
 
 def learn(config: Config, examples: Examples, rows: Mapping[Part, np.ndarray]) -> Examples:

@@ -7,7 +7,7 @@ here are drawn scenes in the same layout. Any data set of that layout will do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from components.data.annotations import Annotation, AnnotationError, Object, par
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.findings import Findings
 from components.data.sources import Made, Source, Tree, tree_named
+from components.data.voc_layout import Entry, entries_in
 from components.params import Section, UserError
 
 MADE_TRAINING, MADE_TEST = 960, 120
@@ -64,16 +65,6 @@ class Config(Section):
         return classes
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A picture and its XML file. prefix: what goes before their names where data sets of several years are read."""
-
-    xml: Path
-    image: Path
-    prefix: str
-    test: bool
-
-
 def make(folder: Path) -> None:
     """Write drawn scenes as VOCdevkit/Made, in VOC's layout."""
     from components.data.scene_samples import scenes  # drags in what draws, which nothing else here needs
@@ -117,22 +108,28 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
     of each picture's first object. Raises UserError when there are none, or too many unreadable files.
     """
     found = Findings()
-    entries = list(_entries(folder, found))
+    entries = list(entries_in(folder, "voc.source", found))
     wanted = list(_annotated(entries, config, found))
     rows = images.new_rows(scratch, max(len(wanted), 1), config.side)
     shown: list[tuple[bool, list[Object]]] = []
     files = [entry.image for entry, _ in wanted]
-    names = [f"{entry.prefix}{entry.image.name}" for entry, _ in wanted]
-    for number, picture in images.readable(files, names, config.side, found):
+    names = [f"{entry.prefix}{entry.name}{entry.image.suffix}" for entry, _ in wanted]
+    bits = images.grey_bits(files)
+    for number, picture in images.readable(files, names, config.side, found, bits):
         entry, annotation = wanted[number]
-        name = f"{entry.prefix}{entry.xml.name}"
-        if objects := placed(annotation, picture, name, found):
+        name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
+        try:
+            objects = placed(annotation, picture, name, found)
+        except AnnotationError as error:
+            found.bad("size disagrees", name, str(error))
+            continue
+        if objects:
             rows[len(shown)] = picture.pixels
             shown.append((entry.test, objects))
         else:
             found.add("no objects", name, kept=False)
     found.check(len(entries), config.bad_files, "voc.bad_files")
-    return _examples(rows[: len(shown)], shown, config, found, folder)
+    return replace(_examples(rows[: len(shown)], shown, config, found, folder), grey_bits=bits)
 
 
 def _examples(
@@ -166,7 +163,7 @@ def _examples(
 def _annotated(entries: Sequence[Entry], config: Config, found: Findings) -> Iterator[tuple[Entry, Annotation]]:
     """The entries with objects that the configuration wants, and their annotations with these alone."""
     for entry in entries:
-        name = f"{entry.prefix}{entry.xml.name}"
+        name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
         try:
             annotation = parse(entry.xml)
         except AnnotationError as error:
@@ -184,57 +181,6 @@ def _annotated(entries: Sequence[Entry], config: Config, found: Findings) -> Ite
             yield entry, replace(annotation, objects=tuple(wanted))
         else:
             found.add("no objects", name, kept=False)
-
-
-def _entries(folder: Path, found: Findings) -> Iterator[Entry]:
-    """Every picture with an XML file, by folder and name, those of the data sets' own test parts last."""
-    tops = [top for path in sorted(folder.rglob("Annotations")) if _xml_files(top := path.parent)]
-    if not tops:
-        raise UserError(
-            f"{folder}: no folder with Annotations/*.xml and JPEGImages/ is in it; voc.source must name one"
-        )
-    learning: list[Entry] = []
-    test: list[Entry] = []
-    for top in tops:
-        prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
-        annotations = _xml_files(top)
-        pictures: dict[str, Path] = {}
-        for file in images.image_files(top / "JPEGImages"):
-            pictures.setdefault(file.stem, file)
-        own_test, rest = _parts(top / "ImageSets" / "Main", set(annotations))
-        for name in sorted({*pictures, *own_test, *rest} - set(annotations)):
-            found.add("no annotation", f"{prefix}{name}", kept=False)
-        for name in sorted((own_test | rest) & set(annotations)):
-            if name in pictures:
-                entry = Entry(annotations[name], pictures[name], prefix, name in own_test)
-                (test if entry.test else learning).append(entry)
-            else:
-                found.add("no picture", f"{prefix}{name}.xml", kept=False)
-    yield from learning
-    yield from test
-
-
-def _xml_files(top: Path) -> dict[str, Path]:
-    """Name without ending → XML file of one folder in VOC's layout; nothing where it is none."""
-    if not (top / "JPEGImages").is_dir():
-        return {}
-    files = (path for path in (top / "Annotations").glob("*.xml") if not path.name.startswith("."))
-    return {path.stem: path for path in files}
-
-
-def _parts(lists: Path, annotated: set[str]) -> tuple[set[str], set[str]]:
-    """(names of the test part, of the rest), as the lists in a folder say; without lists the rest is all."""
-
-    def listed(*parts: str) -> set[str] | None:
-        files = [file for part in parts if (file := lists / f"{part}.txt").is_file()]
-        lines = (
-            line.strip() for file in files for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
-        )
-        return {line for line in lines if line} if files else None
-
-    test = listed("test") or set()
-    rest = next((names for names in (listed("trainval"), listed("train", "val")) if names is not None), annotated)
-    return test, rest - test
 
 
 DATASET = Dataset(name="voc", sources=sources, read=read)

@@ -1,0 +1,161 @@
+"""Which folders of a tree are classes, and which are the parts of a published split.
+
+photos/rose/…, photos/tulip/…                      two classes, whatever folders lie in theirs
+photos/train/rose/…, photos/test/rose/…, …         a published split: its parts are kept
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.params import UserError
+
+PART_WORDS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test", "val": "validation",
+    "valid": "validation", "validation": "validation", "dev": "validation",
+}  # fmt: skip
+PARTS = ("train", "validation", "test")
+ALONE = re.compile(rf"({'|'.join(PART_WORDS)})[ _-]?(set|data|split|images)?[ _-]?\d*")
+IGNORED = ("__MACOSX",)  # what one system's archives have beside the data
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """part: of a published split, "train", "validation" or "test"; "" where none is published."""
+
+    name: str
+    part: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """classes: by part and name.  without: the folders beside them with nothing to learn from in them.
+    loose: the files that lie beside the classes' folders."""
+
+    classes: tuple[ClassFolder, ...]
+    without: tuple[Path, ...] = ()
+    loose: tuple[Path, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a data set is made of.
+
+    holds: whether a file is an example.  what: such files, in a message.  key: the key of params.yaml that names them.
+    """
+
+    holds: Callable[[Path], bool]
+    what: str
+    key: str
+
+
+def layout_of(folder: Path, kind: Kind) -> Layout:
+    """The classes below a folder. Raises UserError, which tells what is there, where they cannot be told for sure."""
+    top, below = _top(folder, kind)
+    if not below:
+        raise UserError(
+            f"{folder}: no folders of {kind.what}, one per class, are in it; {kind.key} must name such data"
+        )
+    parts = {each: part_in(each.name) for each in below}
+    if len(below) > 1 and all(parts.values()):
+        return _published(top, {each: str(part) for each, part in parts.items()}, kind)
+    named = [each.name for each in below if ALONE.fullmatch(each.name.lower())]
+    if named:
+        others = [each.name for each in below if each.name not in named]
+        raise UserError(
+            f"{top}: {', '.join(named)} are the names of splits, and no classes"
+            f"{f', beside {_listed(others)}' if others else ''}; give each split its own folders of classes, or point "
+            f"{kind.key} at a folder of classes alone"
+        )
+    _check_no_several_sets(folder, below, kind)
+    classes = tuple(ClassFolder(each.name, "", each) for each in below)
+    return Layout(classes, _without([top], below), _loose([top], kind))
+
+
+def part_in(name: str) -> str | None:
+    """The part that a name speaks of: "train" of "train", "train2017" or "seg_train"; None of none or of several."""
+    found = {PART_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in PART_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The visible folders in a folder, sorted."""
+    found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in found if path.name not in IGNORED)
+
+
+def files_below(folder: Path) -> Iterable[Path]:
+    """The visible files in a folder and in those below it, sorted within each."""
+    yield from sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    for below in folders_in(folder):
+        yield from files_below(below)
+
+
+def _holds(folder: Path, kind: Kind) -> bool:
+    return any(kind.holds(file) for file in files_below(folder))
+
+
+def _with_examples(folder: Path, kind: Kind) -> list[Path]:
+    return [below for below in folders_in(folder) if _holds(below, kind)]
+
+
+def _top(folder: Path, kind: Kind) -> tuple[Path, list[Path]]:
+    """The folder of the classes, or of the parts, and its folders with examples: below folders with but one."""
+    below = _with_examples(folder, kind)
+    while len(below) == 1 and (deeper := _with_examples(below[0], kind)):
+        folder, below = below[0], deeper
+    return folder, below
+
+
+def _published(top: Path, parts: Mapping[Path, str], kind: Kind) -> Layout:
+    """The classes of each part. Raises UserError where one has no folders of classes, or two are of the same part."""
+    found: list[ClassFolder] = []
+    tops = []
+    for part in PARTS:
+        own = [folder for folder in parts if parts[folder] == part]
+        if len(own) > 1:
+            raise UserError(f"{top}: {', '.join(f.name for f in own)} are all of one split; leave one of them there")
+        for folder in own:
+            within, classes = _top(folder, kind)
+            if not classes:
+                raise UserError(
+                    f"{folder}: {kind.what} without folders of classes; {', '.join(f.name for f in parts)} are the "
+                    f"names of splits, and no classes. Put the {kind.what} of each class into a folder of its name, or "
+                    f"point {kind.key} at a folder that has such"
+                )
+            found += [ClassFolder(each.name, part, each) for each in classes]
+            tops.append(within)
+    if not any(each.part == "train" for each in found):
+        raise UserError(f"{top}: {', '.join(f.name for f in parts)} have no training part among them")
+    held = [each.folder for each in found]
+    return Layout(tuple(found), _without(tops, held), _loose([top, *tops], kind))
+
+
+def _check_no_several_sets(folder: Path, below: Sequence[Path], kind: Kind) -> None:
+    """Raises UserError for folders that hold none but folders, some of one name: several sets, or classes by batch?"""
+    deeper = [{each.name for each in _with_examples(top, kind)} for top in below]
+    direct = any(kind.holds(file) for top in below for file in top.iterdir() if file.is_file())
+    shared = {name for names in deeper for name in names if sum(name in other for other in deeper) > 1}
+    if shared and not direct and len(below) > 1:
+        named = ", ".join(str(top.relative_to(folder)) for top in below)
+        raise UserError(
+            f"{folder}: several folders hold folders of {kind.what} of one name ({_listed(sorted(shared))}): {named}; "
+            f"point {kind.key} at one of them, or put each class's {kind.what} into its folder itself"
+        )
+
+
+def _without(tops: Iterable[Path], held: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(each for top in tops for each in folders_in(top) if each not in held)
+
+
+def _loose(tops: Iterable[Path], kind: Kind) -> tuple[Path, ...]:
+    files = (file for top in dict.fromkeys(tops) for file in sorted(top.iterdir()) if file.is_file())
+    return tuple(file for file in files if not file.name.startswith(".") and kind.holds(file))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
