@@ -5,6 +5,11 @@ python -m components.baseline tfidf
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import json
 from pathlib import Path

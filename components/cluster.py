@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import params
+from components import params, surroundings
 from components.params import UserError
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
@@ -99,6 +99,8 @@ def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
     own = OWN_CLUSTER_SETTINGS if own_cluster else {}
     for name, value in {**SETTINGS, **own, **(NO_DASHBOARD_SETTINGS if starts_head else {})}.items():
         os.environ.setdefault(name, value)
+    if starts_head:
+        surroundings.shorten_temporary_folder()
 
 
 def worker_environment() -> dict[str, str]:
@@ -107,12 +109,13 @@ def worker_environment() -> dict[str, str]:
 
 
 def carried(address: str | None) -> dict[str, Any] | None:
-    """What Ray brings to every process of a cluster that was started elsewhere: settings, and this project's code.
+    """What Ray brings to every process of a cluster: to one started elsewhere settings, and this project's code.
 
     What a job was submitted with it has already, and twice would be an error of Ray's.
     """
     if not address or address.startswith(LOOPBACK):
-        return None  # started from here, as the pipeline's own cluster is, and with this environment
+        # Started from here, as the pipeline's own cluster is, and with this environment.
+        return surroundings.quoted_interpreter()
     job = json.loads(os.environ.get(IN_RAY_JOB, "{}")).get("runtime_env") or {}
     variables = {n: v for n, v in worker_environment().items() if n not in job.get("env_vars", {})}
     return {"env_vars": variables, **({} if IN_RAY_JOB in os.environ else {"working_dir": str(Path.cwd())})}

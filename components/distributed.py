@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from components.node_data import send
 from components.params import UserError
 from components.progress import ProgressPrinter
 from components.storage import Location
+from components.surroundings import TEMPORARY
 from components.task import Task, TrainingConfig
 
 WORKER_FAILURES = 3  # lost processes and machines; a fault in the config or the data is not tried again
@@ -68,7 +70,8 @@ def fit_on_ray(
             with ProgressPrinter(task.name, progress, config.epochs):
                 result = off_main_thread(attempt.fit)
     except TrainingFailedError as error:
-        logs = Path(gettempdir(), "ray", ray.get_runtime_context().get_session_name(), "logs")
+        top = os.environ.get(TEMPORARY) or gettempdir()
+        logs = Path(top, "ray", ray.get_runtime_context().get_session_name(), "logs")
         raise TrainingError(f"{task.name}: the training failed: {str(error).strip()}\nRay's logs: {logs}") from None
     finally:
         ray.shutdown()

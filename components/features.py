@@ -8,6 +8,11 @@ store, since pictures are augmented or no layer is frozen, it leaves a note of w
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import json
 import tempfile

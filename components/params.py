@@ -12,6 +12,7 @@ import argparse
 import difflib
 import importlib
 import json
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -239,12 +240,18 @@ def _kind(value: Any) -> str:
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a command's main: a fault the user can mend is one message and exit 2, with no traceback."""
+    """Run a command's main: a fault the user can mend is one message and exit 2, with no traceback.
+
+    A reader of its output that leaves early, such as `head`, is no fault.
+    """
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it flushes
     sys.exit(0)
 
 

@@ -30,6 +30,7 @@ from components.params import UserError
 from components.promote import promoted_folder
 
 AT_ONCE = 32
+OWN_KEYS = {"input", "note", "error"}  # of a line, beside what the model says
 SOME_FAILED = 1
 TEXT_SHOWN = 80  # letters of a text that is no file's
 
@@ -67,7 +68,9 @@ def _described(trained: Artifact, given: Sequence[Read]) -> Iterator[dict[str, A
         found = trained.task.predict(trained.model, inputs)
         told = iter(trained.task.describe(trained.model, trained.spec, inputs, found))
     for read in given:
-        yield {"input": read.name, **(next(told) if read.numbers is not None else {}), **read.notes}
+        said = next(told) if read.numbers is not None else {}
+        assert not said.keys() & OWN_KEYS, "a model's answer is not what was wrong with its input"
+        yield {"input": read.name, **said, **read.notes}
 
 
 def _padded(texts: Sequence[np.ndarray]) -> torch.Tensor:
@@ -213,13 +216,5 @@ def main() -> None:
         sys.exit(SOME_FAILED)
 
 
-def quiet_main() -> None:
-    """main, which a reader such as `head` may leave early."""
-    try:
-        main()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it flushes
-
-
 if __name__ == "__main__":
-    params.run(quiet_main)
+    params.run(main)

@@ -6,36 +6,57 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 
 POLL_SECONDS = 0.5
+STARTED_BY = "TRAINYARD_STARTED_BY"  # the flow's process, which sets it for the commands that it starts
+IN_STAGE = "DVC_STAGE"  # set by DVC for a stage's command
 
 
-def end_with_parent() -> None:
-    """Send this process SIGTERM once the one that started it is dead, so that nothing is left running behind it.
+def end_with_starter() -> None:
+    """Send this process SIGTERM once the DVC command or the flow that started it is dead.
 
-    In a DVC stage that is DVC itself, behind whichever shell it puts between. A parent that dies before this is
-    called is not noticed.
+    Then nothing is left running behind it. A shell, nohup or another program that started it does not matter: what a
+    person starts by hand goes on without the terminal. Called before the imports that take seconds, in which a kill of
+    DVC would else go unnoticed.
     """
-    starters = _starters()
+    starter = _starter()
+    if starter is None:
+        return
 
     def watch() -> None:
-        while _starters() == starters:
+        while starter in _above():
             time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, name="starter's watch", daemon=True).start()
 
 
-def _starters() -> list[int]:
-    """The parent's id, and those above it as far as DVC: the nearest without the DVC_STAGE that DVC sets."""
-    found: list[int] = []
-    try:
-        for process in psutil.Process().parents():
-            found.append(process.pid)
-            if "DVC_STAGE" not in process.environ():
-                break
-    except psutil.Error:
-        pass  # a process that just died or that is another user's is where the line ends
-    return found
+def _starter() -> int | None:
+    """The process with which this one ends; None if a person started it. 0, which is no process, if it is dead."""
+    if IN_STAGE not in os.environ:
+        flow = os.environ.get(STARTED_BY, "")
+        return int(flow) if flow.isdecimal() else None
+    for process in _parents():
+        with suppress(psutil.Error):  # of another user's nothing can be seen, and DVC is this user's
+            if IN_STAGE not in process.environ():
+                return 0 if _took_the_place_of_dvc(process) else process.pid
+    return 0
+
+
+def _took_the_place_of_dvc(process: psutil.Process) -> bool:
+    """Whether the nearest process that is no stage's is the one that inherits orphans, and not what runs DVC."""
+    inherits = process.pid == 1 or os.getsid(process.pid) != os.getsid(0)
+    return inherits and not any("dvc" in part for part in process.cmdline())
+
+
+def _parents() -> list[psutil.Process]:
+    with suppress(psutil.Error):  # one that just died is where the line ends
+        return psutil.Process().parents()
+    return []
+
+
+def _above() -> set[int]:
+    return {process.pid for process in _parents()}

@@ -8,6 +8,11 @@ promoted.json beside them says which each is. `promotion` in params.yaml sets th
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import datetime
 import hashlib

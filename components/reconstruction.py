@@ -60,4 +60,6 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -
     with torch.inference_mode():
         codes: Tensor = model.encoder(inputs)  # type: ignore[operator]
     found = zip(errors(logits, inputs).tolist(), codes.tolist(), strict=True)
-    return [{"error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in found]
+    return [
+        {"reconstruction_error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in found
+    ]

@@ -7,6 +7,11 @@ Workers come from the cluster, or from TRAINYARD_WORKERS; a cluster is joined by
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import hashlib
 import json
@@ -24,7 +29,6 @@ from components.features import training_split
 from components.lock import only_one
 from components.loop import is_finished
 from components.pretrained import digest_of
-from components.process import end_with_parent
 from components.source_code import source_of
 from components.storage import Location, local, shared
 from components.task import Task, TrainingConfig, load_task
@@ -38,7 +42,7 @@ def run_key(task: Task, config: TrainingConfig, split: loaders.Split, weights: M
 
     The number of workers is no part of it: a training may go on on a larger cluster.
     """
-    code = source_of(loop, task.build)
+    code = source_of(loop.__name__, f"{params.MODELS}.{task.name}")
     parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -90,7 +94,6 @@ def main() -> None:
     task = load_task(name)
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
-    end_with_parent()
     split = training_split(settings.paths, name, config)
     weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
     if weights:

@@ -9,6 +9,11 @@ The same command goes on where a killed one was; a cluster is joined by RAY_ADDR
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import hashlib
 import json
@@ -35,7 +40,6 @@ from components.loop import State
 from components.node_data import send
 from components.params import UserError
 from components.pretrained import digest_of
-from components.process import end_with_parent
 from components.proposals import Proposals, Sampled
 from components.search_space import PERTURBED, Grow, Search, Space
 from components.source_code import source_of
@@ -78,7 +82,7 @@ class Sweep:
         space = {key: each.model_dump() for key, each in self.space.items()}
         how = self.grow.model_dump() if self.grow else self.search.model_dump(exclude={"trials"})
         parts = [self.name, base, space, how, list(self.keys), self.split.fingerprint, digest_of(weights)]
-        code = source_of(loop, self.task.build)
+        code = source_of(loop.__name__, f"{params.MODELS}.{self.name}")
         return hashlib.sha256(json.dumps([*parts, torch.__version__, *code]).encode()).hexdigest()[:16]
 
     def proposals(self, begun: int) -> Proposals:
@@ -242,7 +246,6 @@ def main() -> None:
         raise UserError(
             "pbt stops and moves trials, which --workers does not allow; set search.method to tpe or random"
         )
-    end_with_parent()
     runs = Path(settings.paths.runs) / f"sweep@{name}"
     target = Path(settings.paths.sweeps) / (f"{name}_grow" if given.grow else name)
     runs.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,11 @@ Read with weights_only or as safetensors, so that no code in a file is run.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import hashlib
 import json

@@ -16,7 +16,9 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Cancelling, Crashed
 
+from flows.command import run_main
 from flows.deploy import POOL
+from flows.loopback import without_proxy
 from flows.server import ServerError, require_server
 
 ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -60,6 +62,7 @@ def end_left(client: SyncPrefectClient) -> None:
 
 
 def main() -> None:
+    without_proxy()
     try:
         require_server()
         with get_client(sync_client=True) as client:
@@ -72,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -24,7 +24,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from flows.command import run_main
 from flows.graph import DvcError, upstream
+from flows.loopback import without_proxy
 from flows.server import ServerError, require_server
 
 FILE = Path("infra/prefect.yaml")
@@ -173,6 +175,7 @@ def _watch_for_silence() -> None:
 
 
 def main() -> None:
+    without_proxy()
     parser = argparse.ArgumentParser(prog="python -m flows.deploy", description="Register infra/prefect.yaml.")
     parser.add_argument("--prune", action="store_true", help="delete this project's deployments that are not in it")
     prune = parser.parse_args().prune
@@ -184,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

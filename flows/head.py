@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.stage import stop_tree
+from flows.stage import StageError, stop_tree
 
 STARTED = "Ray runtime started"
 START_SECONDS = 90
@@ -22,7 +22,7 @@ START_SECONDS = 90
 def ray_head(repo: Path) -> Iterator[Mapping[str, str]]:
     """Start a head for this block and yield the environment that joins it.
 
-    Where RAY_ADDRESS is set already, nothing is started and nothing need be added.
+    Where RAY_ADDRESS is set already, nothing is started and nothing need be added. Raises StageError.
     """
     if os.environ.get("RAY_ADDRESS"):
         yield {}
@@ -64,7 +64,8 @@ def _wait_until_started(head: subprocess.Popen[str]) -> None:
 
     threading.Thread(target=read, args=(iter(head.stdout),), daemon=True).start()
     if not started.wait(START_SECONDS) or not any(STARTED in line for line in said):
-        raise RuntimeError(f"Ray's head did not start:\n{''.join(said[-10:])}")
+        told = [line for line in said if line.startswith("error: ")] or said[-10:]
+        raise StageError(f"Ray's head did not start: {''.join(told).strip().removeprefix('error: ')}")
 
 
 def free_port() -> int:

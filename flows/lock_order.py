@@ -65,7 +65,7 @@ def put_in_order(folder: Path, new: Sequence[str]) -> None:
         return
     file, yaml = folder / NAME, YAML()
     yaml.default_flow_style = False
-    with _dvcs_lock(folder):
+    with dvcs_lock(folder):
         values = yaml.load(file.read_text(encoding="utf-8"))
         for stage in new:
             values["stages"][stage] = values["stages"].pop(stage)
@@ -76,12 +76,13 @@ def put_in_order(folder: Path, new: Sequence[str]) -> None:
 
 
 @contextmanager
-def _dvcs_lock(folder: Path) -> Iterator[None]:
+def dvcs_lock(folder: Path, name: str = "lock") -> Iterator[None]:
     """What each DVC command holds while it works. Raises LockError if one does so for long."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            lock = LockFile(str(folder / ".dvc/tmp/lock"))
+            (folder / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
+            lock = LockFile(str(folder / ".dvc/tmp" / name))
             break
         except LockError:
             if time.monotonic() > deadline:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from ruamel.yaml import YAML
 
-from flows import record, registry
+from flows import own_files, record, registry
+from flows.command import run_main
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
 from flows.head import ray_head
 from flows.lock_order import in_serial_order
-from flows.orphan import end_with_worker
+from flows.loopback import without_proxy
+from flows.mend import keep_copy, mend
+from flows.orphan import end_soon_after_ctrl_c, end_with_worker
 from flows.plan import plan, trains
 from flows.record import Rows
 from flows.server import ServerError, prefect_server
@@ -43,16 +46,18 @@ STAGES_AT_ONCE = min(4, os.cpu_count() or 1)
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
 def run_stage(
-    stage: str, asked: bool, environment: Mapping[str, str], folder: Path = REPO
+    stage: str, asked: bool, environment: Mapping[str, str], folder: Path = REPO, anew: bool = False
 ) -> State[dict[str, float | str]]:
     """Bring a stage up to date. The state's name says what DVC did: Ran, Unchanged or Cached."""
     started = time.monotonic()
     if not asked:
         return Completed(name="Unchanged", message="nothing that it reads has changed", data=_row(stage, "unchanged"))
     try:
-        outcome = reproduce(stage, folder, environment, record.with_progress(stage, get_run_logger().info))
+        with record.with_progress(stage, get_run_logger().info) as log:
+            outcome = reproduce(stage, folder, environment, log, anew)
     except StageError as error:
         return Failed(message=str(error))
+    keep_copy(folder)
     seconds = time.monotonic() - started
     return Completed(name=outcome.capitalize(), message=f"DVC: {outcome}", data=_row(stage, outcome, seconds))
 
@@ -77,7 +82,7 @@ def pipeline(
         paths = checked_params()["paths"]
         with workspace(REPO, paths["runs"], params or {}, log) as folder:
             values = checked_params(folder)
-            rows = _run(folder, paths, targets)
+            rows = _run(folder, values, targets)
             if promote:
                 _promote(folder, values, rows)
     except (DvcError, ParamsError, StageError, ValueError) as error:
@@ -86,15 +91,19 @@ def pipeline(
     return Completed(name="Completed" if changed else "Unchanged", message=_counts(rows), data=rows)
 
 
-def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> Rows:
+def _run(folder: Path, values: Mapping[str, Any], targets: list[str] | None) -> Rows:
     """Run the stages that are stale, and leave a record of it. Raises StageError if some failed."""
-    graph = upstream(folder)
+    paths, graph = values["paths"], upstream(folder)
     graph = needed(graph, targets if targets else graph)
-    asked = may_change(graph, reasons(folder).keys() & graph.keys())
+    copied = own_files.changed(folder, values)
+    for stage, (why,) in copied.items():
+        if stage in graph:
+            get_run_logger().info(f"{why} since they were copied: {stage} copies them anew")
+    asked = may_change(graph, (reasons(folder).keys() | copied.keys()) & graph.keys())
     with in_serial_order(folder, targets or [], asked), ExitStack() as stack:
         environment = stack.enter_context(ray_head(folder)) if trains(asked) else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
-        states = _states(graph, asked, environment, folder)
+        states = _states(graph, asked, environment, folder, copied)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -108,13 +117,14 @@ def _run(folder: Path, paths: Mapping[str, str], targets: list[str] | None) -> R
 
 
 def _states(
-    graph: Graph, asked: set[str], environment: Mapping[str, str], folder: Path
+    graph: Graph, asked: set[str], environment: Mapping[str, str], folder: Path, anew: Collection[str]
 ) -> dict[str, State[dict[str, float | str]]]:
     """Each stage's end, once all have ended: side by side where none waits for another."""
     futures: dict[str, PrefectFuture[Any]] = {}
     for stage in in_order(graph):
         after = [futures[name] for name in graph[stage]]
-        submitted: Any = run_stage.submit(stage, stage in asked, environment, folder, wait_for=after)  # type: ignore[call-overload]
+        given = (stage, stage in asked, environment, folder, stage in anew)
+        submitted: Any = run_stage.submit(*given, wait_for=after)  # type: ignore[call-overload]
         futures[stage] = submitted
     for future in futures.values():
         future.wait()
@@ -179,8 +189,10 @@ def main() -> None:
     given = parser.parse_args()
     params = checked_or_exit()
     if given.plan:
-        return _print_plan(given.targets, REPO / params["paths"]["runs"])
+        return _print_plan(given.targets, params)
     quiet()
+    without_proxy()
+    end_soon_after_ctrl_c()
     try:
         with prefect_server(REPO):
             state: State[Any] = pipeline(given.targets or None, return_state=True)
@@ -202,14 +214,16 @@ def main() -> None:
     return None
 
 
-def _print_plan(targets: list[str], scratch: Path) -> None:
+def _print_plan(targets: list[str], params: Mapping[str, Any]) -> None:
     try:
+        mend(REPO, print)
         graph = upstream(REPO)
         graph = needed(graph, targets or graph)
-        print(plan(graph, REPO, record.last_seconds(scratch), STAGES_AT_ONCE))
+        seconds = record.last_seconds(REPO / params["paths"]["runs"])
+        print(plan(graph, REPO, seconds, STAGES_AT_ONCE, own_files.changed(REPO, params)))
     except (DvcError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

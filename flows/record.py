@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.artifacts import (
     create_link_artifact,
     create_progress_artifact,
@@ -18,14 +18,18 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.beside import LAST_SECONDS, Newest, within
+
 EPOCH = re.compile(r"^\S+  epoch +(\d+)/(\d+)  (.*)")
 SECONDS_FILE = "seconds.json"  # in the scratch folder
 Rows = list[dict[str, float | str]]
 
 
-def with_progress(stage: str, log: Callable[[str], None]) -> Callable[[str], None]:
-    """The same log, that also keeps a bar of the stage's epochs in Prefect's page."""
+@contextmanager
+def with_progress(stage: str, log: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """The same log, that also keeps a bar of the stage's epochs in Prefect's page: beside it, not in its way."""
     bars: list[UUID] = []
+    newest = Newest()
 
     def draw(done: str, epochs: str, measured: str) -> None:
         percent, text = 100 * int(done) / int(epochs), f"{stage}: epoch {done} of {epochs}, {measured}"
@@ -38,10 +42,12 @@ def with_progress(stage: str, log: Callable[[str], None]) -> Callable[[str], Non
     def note(line: str) -> None:
         log(line)
         if found := EPOCH.match(line):
-            with suppress(Exception):  # a server that is away for long is no reason to stop a training
-                draw(*found.groups())
+            newest.do(partial(draw, *found.groups()))
 
-    return note
+    try:
+        yield note
+    finally:
+        newest.end()
 
 
 def key(name: str) -> str:
@@ -52,10 +58,13 @@ def key(name: str) -> str:
 def leave(rows: Rows, metrics: Path, page: Path) -> None:
     """The table of the run's stages and the link to its report, in Prefect's page if its server is there."""
     shown = [{**row, "seconds": round(float(row["seconds"]), 1), "measure": measure(row, metrics)} for row in rows]
-    with suppress(httpx.HTTPError):
+
+    def tell() -> None:
         create_table_artifact(table=shown, key="stages", description="What each stage did")
         if page.exists():
             create_link_artifact(link=page.resolve().as_uri(), link_text="The report", key="report")
+
+    within(LAST_SECONDS, tell)
 
 
 def measure(row: Mapping[str, float | str], metrics: Path) -> str:

@@ -25,7 +25,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from prefect.settings import get_current_settings
 
+from flows.command import run_main
 from flows.deploy import POOL, DeployError, deploy
+from flows.loopback import without_proxy
 from flows.server import (
     ADDRESS,
     PASSWORD,
@@ -194,6 +196,7 @@ def _port(text: str) -> int:
 
 
 def main() -> None:
+    without_proxy()
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Serve this project's deployments.")
     parser.add_argument("--port", type=_port, default=4200, help="of the server on 127.0.0.1, 1 to 65535")
     port = parser.parse_args().port
@@ -209,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,11 +28,15 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, get_curre
 from flows.head import free_port
 from flows.stage import stop_tree
 
+RESTARTS = 5  # of a run's own server
 START_SECONDS = 120  # the first one makes its database
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 # In Prefect's home. `make serve` holds the lock while it runs; the address is there once its server answers.
 SERVING, ADDRESS, PASSWORD = "serve.lock", "address", "password"
 LOCAL = {"PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false"}  # of a run's own server, which no worker asks
+
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
 
 
 class ServerError(RuntimeError):
@@ -79,23 +84,50 @@ def served(home: Path) -> tuple[str, str] | None:
 def _started(repo: Path, home: Path) -> tuple[str, str]:
     """The address, and user and password, of a server that ends with this process."""
     port, auth = free_port(), password(home)
-    log = home / "server.log"
-    command = [sys.executable, "-m", "flows.child", sys.executable, "-m", "prefect", "server", "start"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command,
-            cwd=repo,
-            env={**LOCAL, **os.environ, **of_server(port, auth)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    atexit.register(stop_tree, server.pid)  # not sooner: Prefect sends its last logs at exit
+    own = _Own(repo, port, auth, home / "server.log")
+    own.log.write_bytes(b"")
+    own.start()
+    atexit.register(own.stop)  # not sooner: Prefect sends its last logs at exit
     api = f"http://127.0.0.1:{port}/api"
-    wait_until_healthy(lambda: server.poll() is None, api, log)
+    wait_until_healthy(lambda: own.process.poll() is None, api, own.log)
+    threading.Thread(target=own.keep, name="server's watch", daemon=True).start()
     return api, auth
+
+
+class _Own:
+    """A run's own server, which is started again where it dies: the run's reports wait for it, and its end is told."""
+
+    def __init__(self, repo: Path, port: int, auth: str, log: Path) -> None:
+        self.repo, self.port, self.auth, self.log = repo, port, auth, log
+        self.stopping = False
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "flows.child", sys.executable, "-m", "prefect", "server", "start"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.repo,
+                env={**LOCAL, **os.environ, **of_server(self.port, self.auth)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def keep(self) -> None:
+        """Until it is stopped. It is given up where it dies again and again."""
+        for _ in range(RESTARTS):
+            self.process.wait()
+            if self.stopping:
+                return
+            print("Prefect's server died; starting it again", file=sys.stderr, flush=True)
+            self.start()
+
+    def stop(self) -> None:
+        self.stopping = True
+        stop_tree(self.process.pid)
 
 
 def of_server(port: int, auth: str) -> dict[str, str]:
@@ -145,7 +177,7 @@ def require_server() -> None:
 def healthy(api: str) -> bool:
     """Whether a server on loopback answers."""
     try:
-        urllib.request.urlopen(f"{api}/health", timeout=5).close()
+        DIRECT.open(f"{api}/health", timeout=5).close()
     except (urllib.error.URLError, OSError, http.client.HTTPException):
         return False
     return True

@@ -13,10 +13,14 @@ from typing import Literal
 import psutil
 
 from flows.graph import DVC
+from flows.loopback import given_back
 
 Outcome = Literal["ran", "unchanged", "cached"]
 SKIPPED = "didn't change, skipping"
 RESTORED = "is cached - skipping run"
+DVCS_ERROR = "ERROR:"
+COMMAND_FAILED = "failed to run:"  # in DVC's error where it was the stage's command that failed
+STARTER = "TRAINYARD_STARTED_BY"  # the process with which those that it starts end; components/process.py's
 STOP_BY_ITSELF_SECONDS = 5
 KILL_AFTER_SECONDS = 10
 _running: set[int] = set()  # the processes of the stages that run now
@@ -27,10 +31,16 @@ class StageError(RuntimeError):
     """A stage's command failed; the text is one line, what it said of it."""
 
 
-def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
-    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails."""
+def reproduce(
+    stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None], anew: bool = False
+) -> Outcome:
+    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails.
+
+    anew: whether its command runs though DVC sees no change.
+    """
     # --wait-for-lock: else DVC gives up after 3 s if another stage is being saved, and a training is lost.
-    said = run_command([*DVC, "--wait-for-lock", "repro", "--single-item", stage], repo, environment, log)
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *(["--force"] if anew else []), stage]
+    said = run_command(command, repo, environment, log)
     if any(SKIPPED in line for line in said):
         return "unchanged"
     return "cached" if any(RESTORED in line for line in said) else "ran"
@@ -98,8 +108,14 @@ def stop_tree(pid: int) -> None:
 
 
 def _reason(said: list[str]) -> str:
-    """The last error that the stage's command told of, else its last line, else what DVC said."""
-    own = [line for line in said if not line.startswith("ERROR: failed to reproduce")] or said
+    """Why it failed: DVC's own reason, unless it says that the stage's command did; else the command's last error.
+
+    Of a command the last line where it told of no error.
+    """
+    dvcs = next((place for place, line in enumerate(said) if line.startswith(DVCS_ERROR)), len(said))
+    if dvcs < len(said) and not any(COMMAND_FAILED in line for line in said[dvcs:]):
+        return " ".join(line.strip() for line in said[dvcs:]).removeprefix(DVCS_ERROR).strip()
+    own = said[:dvcs] or said
     errors = [line for line in own if line.startswith("error:")]
     return (errors or own or [""])[-1].removeprefix("error: ")
 
@@ -110,7 +126,8 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     Threads that wait do not spin: beside another stage that would take away the cores which they wait for.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1", "PATH": path, **extra}
+    own = {"PYTHONUNBUFFERED": "1", "PATH": path, STARTER: str(os.getpid()), **given_back()}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **own, **extra}
 
 
 def _is_chatter(line: str) -> bool:

@@ -17,9 +17,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.command import run_main
 from flows.graph import DvcError, needed, upstream
 from flows.head import ray_head
-from flows.orphan import end_with_worker
+from flows.loopback import without_proxy
+from flows.orphan import end_soon_after_ctrl_c, end_with_worker
 from flows.pipeline import REPO, ParamsError, checked_or_exit, checked_params, pipeline, quiet, run_stage
 from flows.server import ServerError, prefect_server
 from flows.stage import StageError, run_command
@@ -92,6 +94,8 @@ def main() -> None:
     given = vars(parser.parse_args())
     checked_or_exit()
     quiet()
+    without_proxy()
+    end_soon_after_ctrl_c()
     try:
         with prefect_server(REPO):
             state: State[Any] = sweep(**given, return_state=True)
@@ -105,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

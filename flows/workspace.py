@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from flows.graph import cache
+from flows.mend import mend
 
 Changes = Mapping[str, Any]  # as nested as params.yaml: {"cnn": {"dropout": 0.4}}
 LOCK = "pipeline.lock"
@@ -34,6 +35,7 @@ def workspace(repo: Path, runs: str, changes: Changes, log: Callable[[str], None
     """
     if not changes:
         with _held(repo, runs, log):
+            mend(repo, log)
             yield repo
         return
     copies = repo / runs / "with"
@@ -41,6 +43,7 @@ def workspace(repo: Path, runs: str, changes: Changes, log: Callable[[str], None
     with _held(folder, runs, log):
         os.utime(folder)
         _copy(repo, folder, runs, changes)
+        mend(folder, log)
         _forget(copies, runs)
         try:
             yield folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from components.data.loaders import Split
 from components.loop import fit
 from components.params import section_types
 from components.pretrained import PretrainedConfig
-from components.source_code import reached_modules
 from components.task import TrainingConfig, load_task
 from tests.conftest import CPU, REPO
 
@@ -129,22 +127,3 @@ def test_every_stage_depends_on_files_that_exist() -> None:
         for dependency in stage.get("do", stage)["deps"]:
             if dependency.startswith("components/") and "$" not in dependency:
                 assert (REPO / dependency).is_file(), dependency
-
-
-CHECKING = tuple(f"components.{name}" for name in ("params", "section", "search_space", "data.findings"))
-
-
-def test_a_training_depends_on_every_file_that_its_model_imports() -> None:
-    """But for what only evaluation draws."""
-    drawn = {"classification_results", "one_object_results", "many_objects", "feature_maps", "pictures", "convolution"}
-    drawn |= {"text_results", "word_results", "tables", "canvas", "image_rows"}
-    drawn |= {"reconstruction_results", "denoising_results", "vae_results"}
-    listed = {*stages()["train"]["do"]["deps"], *stages()["features"]["do"]["deps"]}
-    for name in MODELS:
-        module = inspect.getmodule(load_task(name).build)
-        assert module is not None
-        for reached in reached_modules({module}):
-            file = reached.__name__.replace(".", "/") + ".py"
-            if reached.__name__ in (*CHECKING, f"components.models.{name}"):
-                continue
-            assert file in listed or reached.__name__.removeprefix("components.") in drawn, file

@@ -131,6 +131,91 @@ def test_the_full_set_is_read_as_it_is_published(tmp_path: Path, committed: para
     ]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train.csv", "valid.csv", "test.csv"),
+        ("imdb_train.tsv", "imdb_dev.tsv", "imdb_test.tsv"),
+        ("train-00000-of-00001.parquet", "validation-00000-of-00001.parquet", "test-00000-of-00001.parquet"),
+        ("train/part.csv", "val/part.csv", "test/part.csv"),
+    ],
+    ids=lambda names: names[1],
+)
+def test_tables_named_after_parts_keep_the_published_split(names: tuple[str, ...], stage: Stage) -> None:
+    for name, count in zip(names, (10, 4, 6), strict=True):
+        rows = [(f"film{n} number{n} of {name}", str(n % 2)) for n in range(count)]
+        frame, file = pd.DataFrame(rows, columns=["text", "label"]), stage.source / name
+        file.parent.mkdir(exist_ok=True)
+        if name.endswith("parquet"):
+            frame.to_parquet(file)
+        else:
+            frame.to_csv(file, index=False, sep="\t" if name.endswith("tsv") else ",")
+    stage.run()
+    assert stage.table()["part"].tolist() == ["train"] * 10 + ["validation"] * 4 + ["test"] * 6
+    split("reviews", stage.settings(), stage.folder / "text", stage.folder / "split")
+    rows_of = open_split(stage.folder / "split").rows
+    assert [rows_of[part].tolist() for part in ("train", "validation", "test")] == [
+        list(range(10)), list(range(10, 14)), list(range(14, 20)),
+    ]  # fmt: skip
+
+
+def test_tables_of_which_some_are_parts_by_name_are_refused(stage: Stage) -> None:
+    stage.csv(ROWS, "train.csv")
+    stage.csv(ROWS, "more.csv")
+    with pytest.raises(
+        UserError, match=r"train\.csv is a part of a split by name, and more\.csv of none; point reviews"
+    ):
+        stage.run()
+
+
+HEADERS = {
+    "blank columns": "label,text,,,\nup,fine film,,,\ndown,dull film,,,\n",
+    "columns of one name": "x,text,x,label,x\n1,fine film,2,up,3\n1,dull film,2,down,3\n",
+    "tabs in a csv file": "label\ttext\nup\tfine, film\ndown\tdull film\n",
+    "semicolons": "label;text\nup;fine, film\ndown;dull film\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_other_columns_do_not_matter_nor_what_stands_between(name: str, stage: Stage) -> None:
+    (stage.source / "table.csv").write_text(HEADERS[name])
+    stage.run()
+    assert stage.table()[["words", "label"]].to_numpy().tolist() == [["fine film", "up"], ["dull film", "down"]]
+
+
+@pytest.mark.parametrize("name", ["table.tsv", "table.tab", "TABLE.TSV"])
+def test_tab_separated_tables_are_read(name: str, stage: Stage) -> None:
+    (stage.source / name).write_text("text\tlabel\nfine, film\tup\ndull film\tdown\n")
+    assert stage.run()["classes"] == {"down": 1, "up": 1}
+
+
+def test_a_wanted_column_that_is_there_twice_is_refused(stage: Stage) -> None:
+    (stage.source / "table.csv").write_text("text,label,text\na,b,c\n")
+    with pytest.raises(UserError, match=r"reviews\.text_column: table\.csv has several columns 'text'"):
+        stage.run()
+
+
+def test_what_is_not_read_beside_the_texts_is_counted_and_named(stage: Stage) -> None:
+    stage.csv(ROWS)
+    (stage.source / "more.xlsx").write_bytes(b"PK")
+    assert stage.run()["findings"] == {"not a table": {"count": 1, "files": ["more.xlsx"], "kept": False}}
+    (stage.source / "table.csv").unlink()
+    for number, (own, label) in enumerate(ROWS):
+        (stage.source / label / "deeper").mkdir(parents=True, exist_ok=True)
+        (stage.source / label / "deeper" / f"{number}.txt").write_text(own)
+    (stage.source / "up" / "scan.pdf").write_bytes(b"%PDF")
+    (stage.source / "loose.txt").write_text("a text")
+    (stage.source / "notes").mkdir()
+    (stage.source / "more.xlsx").unlink()
+    found = stage.run()
+    assert found["classes"] == {"down": 2, "up": 2}
+    assert {kind: each["files"] for kind, each in found["findings"].items()} == {
+        "a class's folder without .txt files": ["notes"],
+        "a text outside the classes' folders": ["loose.txt"],
+        "not a .txt file": ["up/scan.pdf"],
+    }
+
+
 def test_several_folders_of_classes_are_named(stage: Stage) -> None:
     for name in ("a", "b"):
         for _, label in ROWS[1:3]:
@@ -189,7 +274,8 @@ def test_what_cannot_be_read_is_one_message_and_nothing_is_written(name: str, st
     make(stage)
     with pytest.raises(UserError, match=said) as raised:
         stage.run()
-    assert len(str(raised.value).splitlines()) == 1
+    _, how_to_read_anew = str(raised.value).splitlines()
+    assert "dvc repro --force --single-item download@reviews" in how_to_read_anew
     assert {path.name for path in stage.folder.iterdir()} == {"source", "raw"}
 
 

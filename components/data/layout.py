@@ -136,11 +136,11 @@ def _published(top: Path, parts: Mapping[Path, str], kind: Kind) -> Layout:
 
 
 def _check_no_several_sets(folder: Path, below: Sequence[Path], kind: Kind) -> None:
-    """Raises UserError for folders that hold none but folders, some of one name: several sets, or classes by batch?"""
+    """Raises UserError for folders of folders, of which two or more have one name: several sets, or classes by batch?"""
     deeper = [{each.name for each in _with_examples(top, kind)} for top in below]
     direct = any(kind.holds(file) for top in below for file in top.iterdir() if file.is_file())
     shared = {name for names in deeper for name in names if sum(name in other for other in deeper) > 1}
-    if shared and not direct and len(below) > 1:
+    if len(shared) > 1 and not direct:
         named = ", ".join(str(top.relative_to(folder)) for top in below)
         raise UserError(
             f"{folder}: several folders hold folders of {kind.what} of one name ({_listed(sorted(shared))}): {named}; "

@@ -5,6 +5,11 @@ python -m components.data.split mnist
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import shutil
 from collections.abc import Collection, Sequence
@@ -14,6 +19,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from components import params
+from components.data.anew import told_how_to_read_anew
 from components.data.dataset import SplitConfig, load_dataset
 from components.data.loaders import PARTS, Part, save_split
 from components.files import whole_folder
@@ -117,7 +123,8 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
     """
     dataset = load_dataset(name)
     config: SplitConfig = settings.sections[name].split  # type: ignore[attr-defined]
-    with whole_folder(target) as folder:
+    copied = Path(settings.paths.raw) / name
+    with told_how_to_read_anew(name, copied), whole_folder(target) as folder:
         scratch = folder / "scratch"
         scratch.mkdir()
         examples = dataset.read(settings.sections[name], raw, scratch)

@@ -5,6 +5,11 @@ python -m components.data.text reviews
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from components.process import end_with_starter
+
+    end_with_starter()
+
 import argparse
 import hashlib
 import json
@@ -22,6 +27,7 @@ import pyarrow.parquet as pq
 
 from components import params
 from components.data import text_files
+from components.data.anew import told_how_to_read_anew
 from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
 from components.data.findings import Findings
 from components.data.words import Words, strings
@@ -123,7 +129,7 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
     if dataset.texts is None or not isinstance(config, TextConfig):
         raise UserError(f"{name!r} is no data set of texts")
     kept = Kept(config, Findings())
-    with whole_folder(target) as folder, whole_folder(plots) as plotted:
+    with told_how_to_read_anew(name, raw), whole_folder(target) as folder, whole_folder(plots) as plotted:
         _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.found)), folder / TEXTS)
         kept.found.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
         _check_classes(name, config, kept)
