@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+ATTEMPTS = 5
+
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
@@ -25,14 +27,24 @@ def whole_folder(target: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        if target.exists():
-            aside = _aside(target)
-            shutil.rmtree(aside, ignore_errors=True)
-            target.replace(aside)
-        part.replace(target)
-        shutil.rmtree(_aside(target), ignore_errors=True)
+        _put_in_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _put_in_place(part: Path, target: Path) -> None:
+    aside = _aside(target)
+    for attempt in range(ATTEMPTS):
+        try:
+            if target.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+                target.replace(aside)
+            part.replace(target)
+            break
+        except OSError:  # another process put its own there just now
+            if attempt == ATTEMPTS - 1:
+                raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def restore(target: Path) -> None:

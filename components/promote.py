@@ -18,6 +18,7 @@ import datetime
 import hashlib
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def promoted(models: Path) -> dict[str, dict[str, Any]]:
             found[name] = said
         else:
             wrong = "are other ones than" if (folder / WEIGHTS).exists() else "are gone, as"
-            print(f"{name}: the weights in {folder} {wrong} {models / RECORD} says; none is promoted", flush=True)
+            print(f"{name}: the weights in {folder} {wrong} {models / RECORD} says; none is promoted", file=sys.stderr)
     return found
 
 

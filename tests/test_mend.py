@@ -160,15 +160,3 @@ def test_a_kill_of_dvc_while_it_writes_its_lock_does_no_harm(kill: signal.Signal
     done = small.run("dvc", "repro")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("didn't change, skipping") == MANY, "the others are up to date"
-
-
-@pytest.mark.slow
-@pytest.mark.processes
-def test_the_flow_mends_the_lock_by_itself_and_says_so(small: Project) -> None:
-    assert small.run("dvc", "repro").returncode == 0
-    assert small.run("flows.mend").returncode == 0
-    (small.folder / "dvc.lock").write_bytes(b"")
-    done = small.run("flows.pipeline")
-    assert done.returncode == 0, done.stdout
-    assert "dvc.lock was cut short by a kill; its copy of 2 stages is in its place" in done.stdout
-    assert "Nothing to do" in done.stdout

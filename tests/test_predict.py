@@ -26,7 +26,7 @@ from components.predict import AT_ONCE, predictions, reader_for
 from components.pretrained import PretrainedConfig
 from components.task import load_task, untrained
 from components.texts import text_batch
-from tests.conftest import CPU, REPO, fewer_pictures
+from tests.conftest import AUTOENCODERS, CPU, REPO, fewer_pictures
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +245,13 @@ def test_the_command_prints_json_lines_and_exits_with_1_if_an_input_failed(lstm:
     assert absent.returncode == 2
     assert "dvc repro" in absent.stderr.decode()
     assert "Traceback" not in absent.stderr.decode()
+
+
+@pytest.mark.parametrize("name", [*AUTOENCODERS, "cnn"])
+def test_what_a_model_says_is_not_taken_for_a_fault_of_its_input(
+    name: str, trained: Callable[[str], Artifact], tmp_path: Path
+) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    (found,) = asked(trained(name), str(tmp_path / "a.png"))
+    assert "error" not in found
+    assert name != "autoencoder" or found["reconstruction_error"] >= 0

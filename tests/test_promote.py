@@ -116,7 +116,7 @@ def test_a_model_that_is_not_what_the_record_says_is_not_called_promoted(
     else:
         (models / "promoted/cnn/model.safetensors").write_bytes(b"other")
     assert promoted(models) == {}
-    assert "promoted.json says; none is promoted" in capsys.readouterr().out
+    assert "promoted.json says; none is promoted" in capsys.readouterr().err
     with pytest.raises(UserError, match="cnn: no model is promoted"):
         promoted_folder(models, "cnn")
     train(settings, b"worse", 0.8)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -103,6 +105,53 @@ def test_a_runs_own_server_asks_for_the_password(project: Project) -> None:
     assert httpx.get(versions, auth=(user, password)).status_code == 200
     rest, _ = run.communicate(timeout=90)
     assert run.returncode == 0, rest
+
+
+EPOCHS = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo cnn  epoch $n/12  loss 0.5; sleep 1; done"
+
+
+def test_a_run_whose_own_server_is_killed_goes_on_and_is_told_of(project: Project) -> None:
+    """Each of its epochs is reported, which may not hold up what prints them."""
+    stage = {"cmd": f"{EPOCHS} && date > only.txt", "outs": ["only.txt"]}
+    with (project.folder / "dvc.yaml").open("w") as opened:
+        YAML().dump({"stages": {"only": stage}}, opened)
+    run = project.start("flows.pipeline")
+    list(lines_until(run, "epoch 2/12"))
+    (server,) = (c for c in psutil.Process(run.pid).children() if c.cmdline()[1:4] == ["-m", "prefect", "server"])
+    server.kill()
+    started = time.monotonic()
+    said = "".join(lines_until(run, "epoch 12/12"))
+    assert time.monotonic() - started < 20, "10 epochs of a second"
+    assert "Prefect's server died; starting it again" in said
+    rest, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, rest
+    assert "only  ran" in rest
+    assert "Traceback" not in said + rest
+
+
+HELD = """
+import time
+from flows import orphan
+orphan.PATIENCE_SECONDS = 1
+orphan.end_soon_after_ctrl_c()
+print("on", flush=True)
+while True:  # as Prefect's client, which asks and asks a server that is gone
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_a_server_which_is_gone() -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", HELD], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    list(lines_until(run, "on"))
+    run.send_signal(signal.SIGINT)
+    out, error = run.communicate(timeout=20)
+    assert (run.returncode, out) == (130, "interrupted\n")
+    assert error == "stopped, though Prefect's server was not told; the same command goes on where it was\n"
 
 
 RUN = (

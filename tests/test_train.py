@@ -8,9 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -156,10 +157,42 @@ def test_after_a_kill_the_same_command_ends_with_the_same_weights(
     assert len(history(untrained)) == EPOCHS
 
 
+def listening_everywhere(process: psutil.Process) -> list[tuple[str, int]]:
+    """The names and ports of a process and its descendants that other machines can reach."""
+    found = []
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            ports = [c.laddr for c in each.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+            found += [(each.name(), at.port) for at in ports if not at.ip.startswith(("127.", "::1", "::ffff:127."))]
+    return found
+
+
+def test_it_trains_from_a_path_with_a_space_and_with_a_long_temporary_folder(
+    uninterrupted: bytes, untrained: Project, tmp_path: Path
+) -> None:
+    odd, long = tmp_path / "a folder (mine) & more", tmp_path / f"a-temporary-folder-of-{'many' * 10}-letters"
+    odd.mkdir()
+    long.mkdir()
+    (odd / "environment").symlink_to(Path(sys.executable).parent.parent)
+    python = odd / "environment/bin" / Path(sys.executable).name
+    done = subprocess.run(
+        [str(python), "-m", *TRAIN],
+        cwd=untrained.folder,
+        env={**untrained.environment, "TMPDIR": str(long)},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert weights(untrained) == uninterrupted
+
+
 def test_sigterm_stops_every_process_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
     process = untrained.start(*TRAIN)
     list(lines_until(process, f"epoch 2/{EPOCHS}"))
     family = psutil.Process(process.pid).children(recursive=True)
+    assert listening_everywhere(psutil.Process(process.pid)) == []
     process.terminate()
     rest, _ = process.communicate(timeout=60)
     assert process.returncode != 0

@@ -136,7 +136,7 @@ def _published(top: Path, parts: Mapping[Path, str], kind: Kind) -> Layout:
 
 
 def _check_no_several_sets(folder: Path, below: Sequence[Path], kind: Kind) -> None:
-    """Raises UserError for folders of folders, of which two or more have one name: several sets, or classes by batch?"""
+    """Raises UserError for folders of folders of the same two or more names: several sets, or classes by batch?"""
     deeper = [{each.name for each in _with_examples(top, kind)} for top in below]
     direct = any(kind.holds(file) for top in below for file in top.iterdir() if file.is_file())
     shared = {name for names in deeper for name in names if sum(name in other for other in deeper) > 1}
