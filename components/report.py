@@ -26,39 +26,12 @@ from components.baselines import tfidf
 from components.evaluate import TIMINGS
 from components.files import whole_folder
 from components.many_objects import AVERAGE_PRECISION
+from components.metric_labels import LABELS
 from components.params import UserError
-from components.studies import reuse
 from components.sweep_results import CHAPTER
 from components.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-LABELS = {  # of measures whose names in JSON and CSV do not read well
-    "iou": "mean overlap (IoU)",
-    "iou_50": "boxes with IoU ≥ 0.5",
-    "surest_right": "surest box right",
-    "map_50": "mAP at IoU 0.5",
-    "map": "mAP, IoU 0.5 to 0.95",
-    "mar": "mean recall",
-    "windows": "windows tried in a picture",
-    "removed": "words removed",
-    "vocabulary": "distinct words",
-    "words_before": "words as published",
-    "words_after": "words left",
-    "elbo": "evidence lower bound",
-    "kl": "KL term",
-    "reconstruction": "reconstruction term",
-    "numbers_in_use": "numbers of a code in use",
-    "psnr": "PSNR, denoised",
-    "psnr_noisy": "PSNR, noisy",
-    "psnr_median": "PSNR, median filter",
-    "ssim": "SSIM, denoised",
-    "ssim_noisy": "SSIM, noisy",
-    "ssim_median": "SSIM, median filter",
-    **{way: f"accuracy, {name}, fewest labels" for way, name in reuse.WAYS.items()},
-    "roc_auc": "area under the ROC curve",
-    "labels": "fewest labels",
-    **{kind: f"accuracy of {name}" for kind, name in tfidf.NAMES.items()},
-}
 # measured on other data
 NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary", "labels")
 FORMATS = {  # of measures that are no shares

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Unreadable:
     reason: str
 
 
+@cache
 def suffixes() -> frozenset[str]:
     """The file name endings of images, in small letters, with their dots."""
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS)
@@ -156,6 +157,7 @@ def decode(file: Path, side: int, formats: tuple[str, ...], bits: int = 16) -> P
         return Unreadable("broken image", str(error) or type(error).__name__)
 
 
+@cache
 def formats() -> tuple[str, ...]:
     """Those of FORMATS that this PIL was built with."""
     Image.init()

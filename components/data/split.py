@@ -34,6 +34,7 @@ def split_rows(
     rare_classes_ok: bool = False,
     validation_from: int | None = None,
     classes: Sequence[str] = (),
+    leave_out: str = "delete its files",
 ) -> dict[Part, np.ndarray]:
     """Row numbers of each part: disjoint, together all rows, in ascending order.
 
@@ -41,7 +42,7 @@ def split_rows(
     test_from:       the first row of the set's own test part, or None: then `config.test` of all is held out.
     validation_from: the first row of the set's own validation part, which ends where the test part begins; or None:
                      then `config.validation` of what is not for testing is drawn.
-    classes:         the classes' names, for messages.
+    classes:         the classes' names, for messages; leave_out: how one of them is left out.
     where:           the path of `config` in params.yaml, for messages.
     rare_classes_ok: draw the classes that are too rare to share as if they were one.
     Raises UserError when a class is too rare to be in every part (or, if that is no fault, when a part is empty).
@@ -69,19 +70,19 @@ def split_rows(
         absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[part]])
         if len(absent):
             name = repr(classes[absent[0]]) if classes else str(absent[0])
-            raise UserError(_no_example(name, part, config, where, published))
+            raise UserError(_no_example(name, part, config, where, published, leave_out))
     return rows
 
 
-def _no_example(name: str, part: str, config: SplitConfig, where: str, published: Collection[str]) -> str:
+def _no_example(
+    name: str, part: str, config: SplitConfig, where: str, published: Collection[str], leave_out: str
+) -> str:
     """That a class is in some parts and not in this one, and the way out."""
-    section = where.partition(".")[0]
     if published:
         with_own = " and ".join(sorted(published))
         return (
             f"{where}: no example of class {name} is in the {part} part, while the set has its own {with_own} part; "
-            f"leave the class out ({section}.classes: a list without it, or delete its files), or put examples of it "
-            f"into each part"
+            f"leave the class out ({leave_out}), or put examples of it into each part"
         )
     return (
         f"{where}.method: {config.method} leaves no example of class {name} in the {part} part"
@@ -122,12 +123,14 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
     raw: what the download stage left; of texts, what the text stage made of that.
     """
     dataset = load_dataset(name)
-    config: SplitConfig = settings.sections[name].split  # type: ignore[attr-defined]
+    section = settings.sections[name]
+    config: SplitConfig = section.split  # type: ignore[attr-defined]
+    leave_out = f"{name}.classes: a list without it" if hasattr(section, "classes") else "delete its files"
     copied = Path(settings.paths.raw) / name
     with told_how_to_read_anew(name, copied), whole_folder(target) as folder:
         scratch = folder / "scratch"
         scratch.mkdir()
-        examples = dataset.read(settings.sections[name], raw, scratch)
+        examples = dataset.read(section, raw, scratch)
         rows = split_rows(
             examples.targets,
             examples.test_from,
@@ -136,9 +139,10 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
             examples.rare_classes_ok,
             examples.validation_from,
             examples.classes,
+            leave_out,
         )
         if dataset.learn:
-            examples = dataset.learn(settings.sections[name], examples, rows)
+            examples = dataset.learn(section, examples, rows)
         arrays = {"inputs": examples.inputs, "targets": examples.targets, **examples.extra}
         save_split(
             folder,
