@@ -27,7 +27,7 @@ def end_with_starter() -> None:
         return
 
     def watch() -> None:
-        while starter in _above():
+        while _is_above(starter):
             time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -39,7 +39,9 @@ def _starter() -> int | None:
     if IN_STAGE not in os.environ:
         flow = os.environ.get(STARTED_BY, "")
         return int(flow) if flow.isdecimal() else None
-    for process in _parents():
+    while (above := _above()) is None:
+        time.sleep(POLL_SECONDS)
+    for process in above:
         with suppress(psutil.Error):  # of another user's nothing can be seen, and DVC is this user's
             if IN_STAGE not in process.environ():
                 return 0 if _took_the_place_of_dvc(process) else process.pid
@@ -52,11 +54,14 @@ def _took_the_place_of_dvc(process: psutil.Process) -> bool:
     return inherits and not any("dvc" in part for part in process.cmdline())
 
 
-def _parents() -> list[psutil.Process]:
-    with suppress(psutil.Error):  # one that just died is where the line ends
+def _above() -> list[psutil.Process] | None:
+    """The parent, its parent, and so on; None where one of them died while they were walked."""
+    try:
         return psutil.Process().parents()
-    return []
+    except psutil.Error:
+        return None
 
 
-def _above() -> set[int]:
-    return {process.pid for process in _parents()}
+def _is_above(pid: int) -> bool:
+    above = _above()
+    return psutil.pid_exists(pid) if above is None else pid in {process.pid for process in above}

@@ -19,6 +19,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from components.params import UserError
 from components.task import Goal, load_task
 
 RECORD, FOLDER, STAGE = "promoted.json", "promoted", "production"
+BEFORE = "before"  # in a model's record, while its folder is changed: what is said of the one that is there until then
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,30 @@ def promote(name: str, settings: params.Params) -> Verdict:
     digest = _digest(model)
     held = record.get(name)
     if held and held["sha256"] == digest:
+        _write(models, name, held)  # of one whose promotion was cut off
         return Verdict(True, f"is the promoted one, with {goal.measure.replace('_', ' ')} {held['value']:.4f}")
     # Of another measure nothing can be said: the first of its kind.
     comparable = held["value"] if held and held["measure"] == goal.measure else None
     verdict = judge(goal, value, comparable, settings.general.promotion.margin)
     if verdict.promoted:
-        with whole_folder(models / FOLDER / name) as folder:
-            shutil.copytree(model, folder, dirs_exist_ok=True)
-        record[name] = {
+        new = {
             "stage": STAGE,
             "measure": goal.measure,
             "value": value,
             "sha256": digest,
             "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        write_whole(models / RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
+        # Of both until the folder is there: a kill in between leaves one of them, and the record of it.
+        _write(models, name, {**new, BEFORE: held})
+        with whole_folder(models / FOLDER / name) as folder:
+            shutil.copytree(model, folder, dirs_exist_ok=True)
+        _write(models, name, new)
     return verdict
+
+
+def _write(models: Path, name: str, said: Mapping[str, Any]) -> None:
+    record = {**_record(models), name: dict(said)}
+    write_whole(models / RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def promoted(models: Path) -> dict[str, dict[str, Any]]:
@@ -98,8 +108,11 @@ def promoted(models: Path) -> dict[str, dict[str, Any]]:
     for name, said in _record(models).items():
         folder = models / FOLDER / name
         restore(folder)
-        if _digest(folder) == said["sha256"]:
+        digest, before = _digest(folder), said.pop(BEFORE, None)
+        if digest == said["sha256"]:
             found[name] = said
+        elif before and digest == before["sha256"]:
+            found[name] = before
         else:
             wrong = "are other ones than" if (folder / WEIGHTS).exists() else "are gone, as"
             print(f"{name}: the weights in {folder} {wrong} {models / RECORD} says; none is promoted", file=sys.stderr)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 NAMES = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+EXCEPTIONS = ("no_proxy", "NO_PROXY")
 _taken: dict[str, str] = {}
 
 
@@ -16,9 +17,10 @@ def without_proxy() -> None:
     A SOCKS proxy is taken out of it, but for the commands that it starts (see `given_back`): Prefect's client cannot
     even be made where there is one.
     """
-    for variable in ("no_proxy", "NO_PROXY"):
-        listed = [name for name in os.environ.get(variable, "").split(",") if name.strip()]
-        os.environ[variable] = ",".join([*listed, *(name for name in NAMES if name not in listed)])
+    given = [name.strip() for variable in EXCEPTIONS for name in os.environ.get(variable, "").split(",")]
+    excepted = [*dict.fromkeys([*filter(None, given), *NAMES])]
+    for variable in EXCEPTIONS:  # of the two spellings some programs read one, some the other
+        os.environ[variable] = "*" if "*" in excepted else ",".join(excepted)
     for variable in PROXIES:
         if os.environ.get(variable, "").startswith("socks"):
             _taken[variable] = os.environ.pop(variable)

@@ -22,6 +22,8 @@ from zc.lockfile import LockError
 from flows.lock_order import NAME, dvcs_lock
 
 COPY = ".dvc/tmp/trainyard-dvc.lock"  # git knows nothing of that folder
+ASIDE = ".dvc/tmp/trainyard-dvc.lock.cut-short"  # what was in the restored one's place
+MERGE = "\n<<<<<<< "
 LOCKS, LOCKS_GUARD = ".dvc/tmp/rwlock", "rwlock.lock"
 Log = Callable[[str], None]
 
@@ -36,25 +38,31 @@ def mend(folder: Path, log: Log) -> None:
     keep_copy(folder)
 
 
-def keep_copy(folder: Path) -> None:
-    """Keep a whole copy of dvc.lock, if it is whole."""
+def keep_copy(folder: Path, after_success: bool = False) -> None:
+    """Keep a whole copy of dvc.lock, if it is whole.
+
+    after_success: DVC has just ended well, so that what it left is no beginning of another file.
+    """
     with suppress(LockError, OSError), dvcs_lock(folder):
         text, copy = _text(folder / NAME), _text(folder / COPY)
-        if text is not None and text != copy and not _is_cut_short(folder, text, copy):
+        if text is None or text == copy or _stages(text) is None:
+            return
+        if after_success or not _is_cut_short(folder, text, copy):
             _write(folder / COPY, text)
 
 
 def _mend_lock(folder: Path, log: Log) -> None:
     with dvcs_lock(folder):
         text, copy = _text(folder / NAME), _text(folder / COPY)
-        if text is None or not _is_cut_short(folder, text, copy):
-            return
-        if copy is not None:
+        if text is None or MERGE in text or not _is_cut_short(folder, text, copy):
+            return  # both sides of a merge are the user's to choose from
+        (folder / NAME).replace(folder / ASIDE)
+        stages = _stages(copy) if copy else None
+        if copy and stages is not None:
             _write(folder / NAME, copy)
-            log(f"{NAME} was cut short by a kill; its copy of {len(_stages(copy) or ())} stages is in its place")
-            return
-        (folder / NAME).unlink()
-        log(f"{NAME} was cut short by a kill, and there is no copy; DVC takes what ran before from its cache")
+            log(f"{NAME} was cut short by a kill; its copy of {len(stages)} stages is in its place")
+        else:
+            log(f"{NAME} was cut short by a kill, and there is no copy; DVC takes what ran before from its cache")
 
 
 def _mend_list_of_locks(folder: Path, log: Log) -> None:
@@ -79,13 +87,15 @@ def _is_cut_short(folder: Path, text: str, copy: str | None) -> bool:
     if not there or names[: len(there)] != there:
         return False
     shorter = len(there) < len(names) or _has_fewer_outputs(stages[there[-1]], known[there[-1]])
-    return shorter and text != _committed(folder)
+    return shorter and not _is_known_to_git(folder)
 
 
 def _has_fewer_outputs(stage: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Whether the last stage of a file, whose outputs stand last in it, ends before a known one of its name does."""
     outputs, others = stage.get("outs") or [], known.get("outs") or []
-    return len(outputs) < len(others) or (bool(outputs) and outputs[-1].keys() < others[len(outputs) - 1].keys())
+    if len(outputs) != len(others):
+        return len(outputs) < len(others)
+    return bool(outputs) and outputs[-1].keys() < others[-1].keys()
 
 
 def _stages(text: str) -> Mapping[str, Any] | None:
@@ -99,13 +109,15 @@ def _stages(text: str) -> Mapping[str, Any] | None:
     return stages if whole else None
 
 
-def _committed(folder: Path) -> str | None:
-    """dvc.lock as git has it: a shorter one that a checkout brought is whole."""
-    command = ["git", "show", f"HEAD:./{NAME}"]
+def _is_known_to_git(folder: Path) -> bool:
+    """Whether git has this very dvc.lock: a shorter one that a checkout brought is whole."""
     with suppress(OSError):
-        done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
-        return done.stdout if done.returncode == 0 else None
-    return None
+        digest = ["git", "hash-object", NAME]
+        done = subprocess.run(digest, cwd=folder, text=True, capture_output=True, check=False)
+        if done.returncode == 0:
+            known = ["git", "cat-file", "-e", done.stdout.strip()]
+            return subprocess.run(known, cwd=folder, capture_output=True, check=False).returncode == 0
+    return False
 
 
 def _text(file: Path) -> str | None:

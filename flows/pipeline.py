@@ -57,7 +57,7 @@ def run_stage(
             outcome = reproduce(stage, folder, environment, log, anew)
     except StageError as error:
         return Failed(message=str(error))
-    keep_copy(folder)
+    keep_copy(folder, after_success=True)
     seconds = time.monotonic() - started
     return Completed(name=outcome.capitalize(), message=f"DVC: {outcome}", data=_row(stage, outcome, seconds))
 

@@ -50,7 +50,9 @@ def _promoted(record: Path) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    # While a folder is changed, its record says what is there until then, too.
+    settled = {name: said.get("before", said) for name, said in found.items()}
+    return {name: said for name, said in settled.items() if said}
 
 
 def _marked(project: Path, name: str, stage: str) -> str:

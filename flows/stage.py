@@ -112,7 +112,9 @@ def _reason(said: list[str]) -> str:
 
     Of a command the last line where it told of no error.
     """
-    dvcs = next((place for place, line in enumerate(said) if line.startswith(DVCS_ERROR)), len(said))
+    errors_of_dvc = [place for place, line in enumerate(said) if line.startswith(DVCS_ERROR)]
+    whole = [place for place in errors_of_dvc if said[place].startswith(f"{DVCS_ERROR} failed to reproduce")]
+    dvcs = (whole or errors_of_dvc or [len(said)])[-1]  # a command may print such a line, too
     if dvcs < len(said) and not any(COMMAND_FAILED in line for line in said[dvcs:]):
         return " ".join(line.strip() for line in said[dvcs:]).removeprefix(DVCS_ERROR).strip()
     own = said[:dvcs] or said

@@ -53,6 +53,12 @@ def zip_of(folder: Path, members: dict[str, bytes], mode: int = 0) -> Path:
     return folder / "archive.zip"
 
 
+def pax_name(tar: tarfile.TarFile, name: str) -> None:
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"path": name}
+    tar.addfile(info)
+
+
 def through_a_link(tar: tarfile.TarFile) -> None:
     link(tar, "link", "..")
     file(tar, "link/outside.txt")
@@ -91,6 +97,7 @@ OUTSIDE: dict[str, Fill] = {
     "a chain longer than a path may be": deep_chain,
     "a device": lambda tar: other(tar, "null", tarfile.CHRTYPE),
     "a pipe": lambda tar: other(tar, "pipe", tarfile.FIFOTYPE),
+    "a name with a NUL": lambda tar: pax_name(tar, "a\0b"),
     "a name that is no UTF-8": lambda tar: file(tar, os.fsdecode(b"gent\xe9e.jpg")),
 }
 
@@ -142,6 +149,19 @@ def test_links_to_files_become_copies_wherever_they_stand(tmp_path: Path) -> Non
     names = ("before", "a/b.txt", "a/beside", "c/across", "hard", "chain")
     assert contents(tmp_path / "folder") == dict.fromkeys(names, TEXT)
     assert not [path for path in (tmp_path / "folder").rglob("*") if path.is_symlink()]
+
+
+def test_of_two_members_of_one_name_the_later_counts_and_a_link_to_itself_is_none(tmp_path: Path) -> None:
+    def fill(tar: tarfile.TarFile) -> None:
+        file(tar, "a", b"old")
+        file(tar, "b", b"new")
+        link(tar, "a", "b")
+        link(tar, "c", "b")
+        file(tar, "c", b"own")
+        hard_link(tar, "b", "b")  # as tar writes a file that it was given twice
+
+    extract(tar_of(tmp_path, fill), tmp_path / "folder")
+    assert contents(tmp_path / "folder") == {"a": b"new", "b": b"new", "c": b"own"}
 
 
 def test_backslashes_between_a_zips_folders_are_folders(tmp_path: Path) -> None:

@@ -87,6 +87,10 @@ SAID = {
         ["cnn  epoch 3/3", "ERROR: failed to reproduce 'x': [Errno 28] No space left on device"],
         "failed to reproduce 'x': [Errno 28] No space left on device",
     ),
+    "the stage's, though it has an ERROR of its own": (
+        ["epoch 1", "ERROR: a warning", "error: too large", "ERROR: failed to reproduce 'x': failed to run: python"],
+        "too large",
+    ),
     "nothing": ([], ""),
 }
 
@@ -100,16 +104,22 @@ def test_a_stages_failure_is_told_by_who_failed(name: str) -> None:
 def test_loopback_needs_no_proxy_and_others_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "_taken", {})
     monkeypatch.setenv("no_proxy", "example.org")
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("NO_PROXY", "corp.local")
     monkeypatch.setenv("http_proxy", "http://proxy:1")
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy:2")
     loopback.without_proxy()
     loopback.without_proxy()
-    assert os.environ["no_proxy"] == "example.org,127.0.0.1,localhost,::1"
-    assert os.environ["NO_PROXY"] == "127.0.0.1,localhost,::1"
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "example.org,corp.local,127.0.0.1,localhost,::1"
     assert os.environ["http_proxy"] == "http://proxy:1"
     assert "ALL_PROXY" not in os.environ
     assert loopback.given_back() == {"ALL_PROXY": "socks5://proxy:2"}
+
+
+def test_no_proxy_for_anything_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    loopback.without_proxy()
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "*"
 
 
 def test_a_reader_that_leaves_early_is_no_fault() -> None:

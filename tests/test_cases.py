@@ -103,7 +103,7 @@ def test_unknown_ending(case: Case) -> None:
 
 
 def test_flat_train_and_test(case: Case) -> None:
-    with pytest.raises(UserError, match="test1, train are the names of splits, and no classes"):
+    with pytest.raises(UserError, match="test1, train are names of splits, and of no class"):
         case.read("flowers", case.make("flat_train_and_test"), side=32)
 
 

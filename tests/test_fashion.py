@@ -59,10 +59,13 @@ def examples_of(settings: params.Params, raw: Path) -> Examples:
 def test_the_published_set_packed_anew_by_a_mirror_is_taken(
     committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Known by its 6,000 and 1,000 of each class, which are fewer here: its digests are of its publisher's packing."""
-    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(3, 2)))
-    for part, count in (("train", 3), ("t10k", 2)):
-        labels = np.repeat(np.arange(10), count)
+    """Known by its 6,000 and 1,000 of each class, fewer here, and its first labels: its digests are of its packing."""
+    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(3, 3)))
+    for part, count, first in zip(("train", "t10k"), (3, 3), fashion.PUBLISHED.labels, strict=True):
+        rest = np.repeat(np.arange(10), count).tolist()
+        for label in first:
+            rest.remove(label)
+        labels = np.array([*first, *rest])
         written(tmp_path / "served", np.zeros((len(labels), 28, 28)), labels, part)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -74,9 +77,13 @@ def test_the_published_set_packed_anew_by_a_mirror_is_taken(
     assert (examples.classes, examples.test_from) == (fashion.GARMENTS, 30)
 
 
-def test_a_mirror_of_another_set_is_refused(committed: params.Params, tmp_path: Path) -> None:
-    for part in ("train", "t10k"):
-        written(tmp_path / "served", np.zeros((4, 28, 28)), np.arange(4), part)
+def test_a_mirror_of_another_set_is_refused(
+    committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has as many of each class, as KMNIST has."""
+    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(2, 1)))
+    for part, count in (("train", 2), ("t10k", 1)):
+        written(tmp_path / "served", np.zeros((10 * count, 28, 28)), np.tile(np.arange(10), count), part)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

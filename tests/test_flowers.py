@@ -189,12 +189,16 @@ def another_format(raw: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "parts without classes": (
         lambda raw: flat(raw / "train", raw / "test1"),
-        "train: images without folders of classes; test1, train are the names of splits, and no classes",
+        "train: images without folders of classes; test1, train are names of splits, and of no class",
     ),
     "a test part without classes": (split_without_classes, "test: images without folders of classes"),
     "a part beside a class": (
         lambda raw: flat(raw / "train", raw / "roses"),
-        "train are the names of splits, and no classes, beside roses",
+        "train is the name of a split, and of no class, beside roses",
+    ),
+    "splits beside one that is not labelled": (
+        planted("seg_train/seg_train", "seg_test/seg_test", "seg_pred"),
+        "seg_test, seg_train are names of splits, and of no class, beside seg_pred",
     ),
     "two parts of one kind": (planted("train", "train2", "val"), "train, train2 are all of one split"),
     "no training part": (planted("val", "test"), "have no training part among them"),
@@ -218,6 +222,33 @@ def test_a_layout_that_is_not_understood_is_refused_by_what_is_there(
     make(tmp_path / "raw")
     with pytest.raises(UserError, match=said):
         read(config, tmp_path / "raw")
+
+
+def test_classes_whose_names_hold_a_word_of_splits_are_classes(config: flowers.Config, tmp_path: Path) -> None:
+    for name in ("steam_train", "electric_train"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "raw" / name / "0.png")
+    assert read(config, tmp_path / "raw").classes == ("electric_train", "steam_train")
+
+
+def test_a_part_with_but_one_class_of_folders_keeps_that_class(config: flowers.Config, tmp_path: Path) -> None:
+    plant(tmp_path / "raw" / "train")
+    for batch in ("a", "b"):
+        (tmp_path / "raw" / "test" / "roses" / batch).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "raw" / "test" / "roses" / batch / "0.png")
+    examples = read(config, tmp_path / "raw")
+    assert examples.targets[examples.test_from :].tolist() == [1, 1]
+
+
+def test_what_lies_above_the_classes_is_told(config: flowers.Config, tmp_path: Path) -> None:
+    plant(tmp_path / "raw" / "photos" / "flowers")
+    Image.new("RGB", (8, 8)).save(tmp_path / "raw" / "photos" / "x.png")
+    (tmp_path / "raw" / "notes").mkdir()
+    found = read(config, tmp_path / "raw").findings.summary()
+    assert {kind: own["files"] for kind, own in found.items()} == {
+        "folder without images": ["notes"],
+        "image outside the classes' folders": ["photos/x.png"],
+    }
 
 
 def test_an_emptied_class_is_noticed_though_dvcs_cache_brings_no_empty_folder(

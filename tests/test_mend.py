@@ -68,6 +68,10 @@ CHANGED = {
     "a stage in the middle gone": HEAD + "".join(ENTRY.format(name=name) for name in ("one", "three")),
     "another digest in the last": WHOLE[:-60].replace("0cc1", "1dd2") + WHOLE[-60:],
     "other stages": HEAD + ENTRY.format(name="others"),
+    "an output more in the last": WHOLE
+    + WHOLE[
+        -len("    - path: three.txt\n      hash: md5\n      md5: 0cc175b9c0f1b6a831c399e269772661\n      size: 1\n") :
+    ],
 }
 
 
@@ -85,6 +89,31 @@ def test_a_shorter_lock_that_git_brought_is_whole(folder: Path) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
         subprocess.run(["git", *identity, *command], cwd=folder, check=True)
     assert mended(folder) == (shorter, [])
+
+
+def test_a_lock_with_an_output_less_is_whole_where_dvc_has_just_written_it(folder: Path) -> None:
+    shorter = WHOLE[: WHOLE.rindex("    outs:")]
+    (folder / "dvc.lock").write_text(shorter)
+    keep_copy(folder)
+    assert (folder / COPY).read_text() == WHOLE, "it might be cut short"
+    keep_copy(folder, after_success=True)
+    assert mended(folder) == (shorter, [])
+
+
+def test_a_lock_in_the_middle_of_a_merge_is_left_to_the_user(folder: Path) -> None:
+    merging = WHOLE.replace("  two:\n", "<<<<<<< HEAD\n  two:\n=======\n  other:\n>>>>>>> theirs\n")
+    (folder / "dvc.lock").write_text(merging)
+    assert mended(folder) == (merging, [])
+    assert (folder / COPY).read_text() == WHOLE
+
+
+def test_a_copy_that_is_none_takes_no_place(folder: Path) -> None:
+    (folder / COPY).write_text("text")
+    (folder / "dvc.lock").write_text("")
+    said: list[str] = []
+    mend(folder, said.append)
+    assert "there is no copy" in said[0]
+    assert not (folder / "dvc.lock").exists()
 
 
 @pytest.mark.slow

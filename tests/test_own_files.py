@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from components.data.own_files import changed, keep_record, record_of
+from components.data.own_files import changed, copy_tree, keep_record, record_of
+from tests.conftest import contents
 
 
 def test_names_sizes_and_times_tell_a_change(tmp_path: Path) -> None:
@@ -13,11 +14,16 @@ def test_names_sizes_and_times_tell_a_change(tmp_path: Path) -> None:
     (folder / "rose").mkdir(parents=True)
     (folder / "rose/a.jpg").write_text("a")
 
+    raws = tmp_path / "raw"
+    (raws / "flowers").mkdir(parents=True)
+    copies = iter(range(100))
+
     def copied() -> None:
-        keep_record(scratch, "flowers", folder.resolve(), record_of(folder))
+        (raws / "flowers/source.json").write_text(f"copy {next(copies)}")
+        keep_record(scratch, "flowers", folder.resolve(), record_of(folder), raws / "flowers")
 
     def told() -> dict[str, str]:
-        return changed(scratch, {"flowers": str(folder), "voc": "made", "mnist": "https://example.org/x"})
+        return changed(scratch, raws, {"flowers": str(folder), "voc": "made", "mnist": "https://example.org/x"})
 
     assert told() == {}, "it was never copied"
     copied()
@@ -38,3 +44,21 @@ def test_names_sizes_and_times_tell_a_change(tmp_path: Path) -> None:
     assert told() == {}
     (scratch / "sources").joinpath(next(f.name for f in (scratch / "sources").iterdir())).write_text("{")
     assert told() == {"flowers": str(folder.resolve())}
+    copied()
+    (raws / "flowers/source.json").write_text("an older copy, from DVC's cache")
+    assert told() == {"flowers": str(folder.resolve())}
+    (raws / "flowers/source.json").unlink()
+    assert told() == {}, "DVC brings it back, or runs the stage"
+
+
+def test_a_tree_is_copied_through_links_but_in_no_circle(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "rose").mkdir(parents=True)
+    (own / "tulip/empty").mkdir(parents=True)
+    (own / "rose/1.jpg").write_text("1")
+    (own / "all_red").symlink_to("rose")
+    (own / "tulip/loop").symlink_to("..")
+    copy_tree(own, tmp_path / "copy")
+    assert contents(tmp_path / "copy") == {"rose/1.jpg": b"1", "all_red/1.jpg": b"1"}
+    assert (tmp_path / "copy/tulip/empty").is_dir()
+    assert not (tmp_path / "copy/tulip/loop").exists()

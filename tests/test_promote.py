@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import params
+from components.files import write_whole
 from components.params import UserError
 from components.promote import judge, promote, promoted, promoted_folder, sentence
 from components.task import Goal
@@ -122,3 +123,37 @@ def test_a_model_that_is_not_what_the_record_says_is_not_called_promoted(
     train(settings, b"worse", 0.8)
     assert promote("cnn", settings).promoted
     assert held(settings) == b"worse"
+
+
+@pytest.mark.parametrize("moment", ["before the folder", "after the folder"])
+def test_a_kill_between_the_folder_and_the_record_leaves_one_of_the_two_promoted(
+    moment: str, settings: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(settings, b"first", 0.9)
+    promote("cnn", settings)
+    train(settings, b"better", 0.95)
+    killed = iter([False, True])
+
+    def write(file: Path, text: str) -> None:
+        if moment == "after the folder" and next(killed):
+            raise KeyboardInterrupt
+        write_whole(file, text)
+
+    def copy(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as kill, pytest.raises(KeyboardInterrupt):
+        kill.setattr("components.promote.write_whole", write)
+        if moment == "before the folder":
+            kill.setattr("shutil.copytree", copy)
+        promote("cnn", settings)
+    models = Path(settings.paths.models)
+    value, weights = (0.9, b"first") if moment == "before the folder" else (0.95, b"better")
+    assert promoted(models)["cnn"]["value"] == value
+    assert held(settings) == weights
+    train(settings, b"worse", 0.5)
+    assert not promote("cnn", settings).promoted
+    train(settings, b"better", 0.95)
+    assert promote("cnn", settings).promoted
+    assert held(settings) == b"better"
+    assert "before" not in (models / "promoted.json").read_text()

@@ -189,6 +189,21 @@ def test_tab_separated_tables_are_read(name: str, stage: Stage) -> None:
     assert stage.run()["classes"] == {"down": 1, "up": 1}
 
 
+def test_a_quote_in_a_table_with_tabs_swallows_no_rows(stage: Stage) -> None:
+    lines = ["text\tlabel", '"hello there\tspam', "foo\tham", 'bar" he said\tham', '"a ""whole"" cell"\tspam']
+    (stage.source / "table.tsv").write_text("\n".join(lines) + "\n")
+    stage.run()
+    rows = [('"hello there', "spam"), ("foo", "ham"), ('bar" he said', "ham"), ('a "whole" cell', "spam")]
+    assert [tuple(row) for row in stage.table()[["text", "label"]].to_numpy()] == rows
+
+
+def test_quoted_cells_of_a_table_with_tabs_may_hold_lines_and_tabs(stage: Stage) -> None:
+    rows = [("fine\nfilm, truly", "up"), ("dull\tfilm", "down")]
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(stage.source / "table.tsv", sep="\t", index=False)
+    stage.run()
+    assert [tuple(row) for row in stage.table()[["text", "label"]].to_numpy()] == rows
+
+
 def test_a_wanted_column_that_is_there_twice_is_refused(stage: Stage) -> None:
     (stage.source / "table.csv").write_text("text,label,text\na,b,c\n")
     with pytest.raises(UserError, match=r"reviews\.text_column: table\.csv has several columns 'text'"):

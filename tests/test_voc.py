@@ -349,6 +349,31 @@ def test_what_a_list_names_and_is_not_there_is_said_of_the_list(config: voc.Conf
     assert kinds(read(config, top)) == told
 
 
+def test_a_name_in_a_folder_is_not_another_folders(config: voc.Config, top: Path) -> None:
+    for kind in ("JPEGImages", "Annotations"):
+        (top / kind / "2007").mkdir()
+    for name in ("2007/1", "2007/2"):
+        add(top, name)
+    (top / "ImageSets/Main/trainval.txt").write_text("2007/1\n2007/2\n")
+    (top / "ImageSets/Main/test.txt").write_text("2008/1\n")
+    examples = read(config, top)
+    assert examples.test_from is None
+    assert kinds(examples) == {"listed, but not there": (1, ["ImageSets/Main/test.txt: 2008/1"], False)}
+
+
+def test_folders_named_after_parts_keep_the_published_split(config: voc.Config, tmp_path: Path) -> None:
+    for part, count in (("train", 3), ("val", 1), ("test", 2)):
+        for number in range(count):
+            add(layout(tmp_path / "raw" / part) if not number else tmp_path / "raw" / part, f"{part}{number}")
+        (tmp_path / "raw" / part / "ImageSets/Main").rmdir()
+        (tmp_path / "raw" / part / "ImageSets").rmdir()
+    examples = read(config, tmp_path / "raw" / "train")
+    assert (len(examples.inputs), examples.test_from) == (6, 4)
+    (tmp_path / "raw" / "train").rename(tmp_path / "raw" / "more")
+    with pytest.raises(UserError, match="test is for testing by its name, and more speaks of no part"):
+        read(config, tmp_path / "raw" / "test")
+
+
 def test_annotations_lie_in_folders_below_as_their_pictures_do(config: voc.Config, top: Path) -> None:
     for folder in ("one", "two"):
         for kind in ("JPEGImages", "Annotations"):

@@ -62,13 +62,15 @@ def _unpack(members: Iterator[Member], folder: Path) -> None:
     for member in members:
         target = folder / member.name
         if member.kind == "link":
-            links[member.name] = member.target
+            if member.target != member.name:  # as tar has it of a file that it was given twice
+                target.unlink(missing_ok=True)  # of two members of one name the later counts
+                links[member.name] = member.target
         elif member.kind == "folder":
             target.mkdir(parents=True, exist_ok=True)
         else:
             assert member.open is not None
             target.parent.mkdir(parents=True, exist_ok=True)
-            links.pop(member.name, None)  # of two members of one name the later counts
+            links.pop(member.name, None)
             with member.open() as content, target.open("wb") as opened:
                 shutil.copyfileobj(content, opened, CHUNK_BYTES)
     for name in links:
@@ -143,6 +145,8 @@ def _checked(name: str) -> str:
     except UnicodeEncodeError:
         shown = name.encode("utf-8", "surrogateescape").decode("latin-1")
         raise ArchiveError(f"the name {shown!r} is not UTF-8; rename it, and pack it anew") from None
+    if "\0" in name:
+        raise ArchiveError(f"{name!r} is no name")
     plain = posixpath.normpath(name)
     if name.startswith("/") or plain == ".." or plain.startswith("../"):
         raise ArchiveError(f"{name!r} would lie outside its folder")

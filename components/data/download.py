@@ -38,7 +38,7 @@ def download(name: str, settings: params.Params, target: Path) -> None:
         text = json.dumps({"source": source_name, **summary}, indent=1)
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
     if here and record:
-        keep_record(Path(settings.paths.runs), name, here, record)
+        keep_record(Path(settings.paths.runs), name, here, record, target)
     for line in lines:
         print(f"{name} from {source_name}: {line}", flush=True)
 

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,20 +36,23 @@ class Published:
     """How the published set is known again.
 
     name:     what it is called.
-    digests:  file name → "sha256:…" of what the packed file holds, or "md5:…" of the packed file itself.
-    examples: how many of each class are for training, and for testing.
+    digests:  file name → "unpacked-sha256:…" of what the packed file holds, or "md5:…" of the packed file itself.
+    examples: how many of each class are for training, and for testing; and
+    labels:   the first ones of both parts, by which other sets of as many are told apart. Where digests are of packed
+              files these say nothing of what is packed anew.
     """
 
     name: str
     digests: Mapping[str, str]
-    examples: tuple[int, int]
+    examples: tuple[int, int] = (0, 0)
+    labels: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
 @dataclass(frozen=True)
 class IdxSet:
     """The four files at an address: a folder or an archive here, an archive elsewhere, or a published set's mirror.
 
-    From a mirror only the published set is taken: by its digests, or, packed anew, by its numbers of examples.
+    From a mirror only the published set is taken: by its digests, or, packed anew, by its labels.
     """
 
     address: str
@@ -112,13 +115,10 @@ class IdxSet:
             labels = [read_file(folder / name, axes=1) for name in (FILES[1], FILES[3])]
         except IdxError as error:
             raise FetchError(f"{self.address}: {error}") from None
-        # Digests of packed files say nothing of what is packed anew.
-        packed_alone = all(digest.startswith("md5:") for digest in self.published.digests.values())
-        return packed_alone and _counts(labels) == [[each] * 10 for each in self.published.examples]
-
-
-def _counts(labels: Sequence[np.ndarray]) -> list[list[int]]:
-    return [np.bincount(own).tolist() for own in labels]
+        return all(
+            first and np.bincount(own).tolist() == [count] * 10 and tuple(own[: len(first)].tolist()) == first
+            for own, count, first in zip(labels, self.published.examples, self.published.labels, strict=True)
+        )
 
 
 def _pack(file: Path, target: Path) -> None:

@@ -166,7 +166,8 @@ def formats() -> tuple[str, ...]:
 
 def _picture(image: Image.Image, side: int, bits: int) -> Picture:
     tiles: Any = getattr(image, "tile", None)  # empty once it is loaded, as reading EXIF may do
-    deep = bool(tiles) and "16" in str(tiles[0][3])
+    raw = tiles[0][3] if tiles else ""
+    deep = ";16" in str(raw if isinstance(raw, str) else raw[0])
     orientation = _orientation(image)
     width, height = image.size
     if orientation >= 5 and image.format != "TIFF":
@@ -202,7 +203,7 @@ def _rgb(image: Image.Image, bits: int, deep: bool) -> tuple[Image.Image, list[s
     if image.mode.startswith("I"):
         used = "" if bits == 16 else f", of which {bits} bits are used"
         return _eight_bits(image, bits).convert("RGB"), [f"16-bit greyscale{used}"]
-    if deep and np.asarray(image)[..., :3].max() < BRIGHT_16:
+    if deep and image.mode in ("RGB", "RGBA") and np.asarray(image)[..., :3].max() < BRIGHT_16:
         raise ValueError("its colours have 16 bits of which the highest are not used; convert it to 8 bits")
     if image.mode == "F":
         raise ValueError("its pixels are fractions of no known range")

@@ -55,25 +55,27 @@ class Kind:
 
 def layout_of(folder: Path, kind: Kind) -> Layout:
     """The classes below a folder. Raises UserError, which tells what is there, where they cannot be told for sure."""
-    top, below = _top(folder, kind)
+    passed, below = _top(folder, kind)
     if not below:
         raise UserError(
             f"{folder}: no folders of {kind.what}, one per class, are in it; {kind.key} must name such data"
         )
     parts = {each: part_in(each.name) for each in below}
-    if len(below) > 1 and all(parts.values()):
-        return _published(top, {each: str(part) for each, part in parts.items()}, kind)
-    named = [each.name for each in below if ALONE.fullmatch(each.name.lower())]
+    several = len({*parts.values()} - {None}) > 1
+    if several and all(parts.values()):
+        return _published(passed, {each: str(part) for each, part in parts.items()}, kind)
+    named = [each.name for each in below if ALONE.fullmatch(each.name.lower()) or (several and parts[each])]
     if named:
         others = [each.name for each in below if each.name not in named]
+        beside = f", beside {_listed(others)}" if others else ""
+        what = "are names of splits" if len(named) > 1 else "is the name of a split"
         raise UserError(
-            f"{top}: {', '.join(named)} are the names of splits, and no classes"
-            f"{f', beside {_listed(others)}' if others else ''}; give each split its own folders of classes, or point "
-            f"{kind.key} at a folder of classes alone"
+            f"{passed[-1]}: {', '.join(named)} {what}, and of no class{beside}; give each split its own folders of "
+            f"classes, or point {kind.key} at a folder of classes alone; a class of that name needs another one"
         )
     _check_no_several_sets(folder, below, kind)
     classes = tuple(ClassFolder(each.name, "", each) for each in below)
-    return Layout(classes, _without([top], below), _loose([top], kind))
+    return Layout(classes, _without(passed, [*passed, *below]), _loose(passed, kind))
 
 
 def part_in(name: str) -> str | None:
@@ -103,36 +105,45 @@ def _with_examples(folder: Path, kind: Kind) -> list[Path]:
     return [below for below in folders_in(folder) if _holds(below, kind)]
 
 
-def _top(folder: Path, kind: Kind) -> tuple[Path, list[Path]]:
-    """The folder of the classes, or of the parts, and its folders with examples: below folders with but one."""
-    below = _with_examples(folder, kind)
+def _top(folder: Path, kind: Kind) -> tuple[list[Path], list[Path]]:
+    """The folders from this one down to that of the classes, or of the parts, and its folders with examples.
+
+    One goes down where a folder has but one with examples, and that has some in folders of its own.
+    """
+    passed, below = [folder], _with_examples(folder, kind)
     while len(below) == 1 and (deeper := _with_examples(below[0], kind)):
-        folder, below = below[0], deeper
-    return folder, below
+        passed.append(below[0])
+        below = deeper
+    return passed, below
 
 
-def _published(top: Path, parts: Mapping[Path, str], kind: Kind) -> Layout:
+def _published(passed: Sequence[Path], parts: Mapping[Path, str], kind: Kind) -> Layout:
     """The classes of each part. Raises UserError where one has no folders of classes, or two are of the same part."""
     found: list[ClassFolder] = []
-    tops = []
+    tops, names = [*passed], ", ".join(folder.name for folder in parts)
+    direct = {folder: {each.name for each in _with_examples(folder, kind)} for folder in parts}
     for part in PARTS:
         own = [folder for folder in parts if parts[folder] == part]
         if len(own) > 1:
-            raise UserError(f"{top}: {', '.join(f.name for f in own)} are all of one split; leave one of them there")
+            raise UserError(f"{passed[-1]}: {', '.join(f.name for f in own)} are all of one split; leave one of them")
         for folder in own:
-            within, classes = _top(folder, kind)
+            others = {name for other in parts if other != folder for name in direct[other]}
+            # A part may have but one class; a folder in between has no other part's class's name.
+            within, classes = (
+                ([folder], _with_examples(folder, kind)) if direct[folder] & others else _top(folder, kind)
+            )
             if not classes:
                 raise UserError(
-                    f"{folder}: {kind.what} without folders of classes; {', '.join(f.name for f in parts)} are the "
-                    f"names of splits, and no classes. Put the {kind.what} of each class into a folder of its name, or "
-                    f"point {kind.key} at a folder that has such"
+                    f"{folder}: {kind.what} without folders of classes; {names} are names of splits, and of no class. "
+                    f"Put the {kind.what} of each class into a folder of its name, or point {kind.key} at a folder "
+                    f"that has such"
                 )
             found += [ClassFolder(each.name, part, each) for each in classes]
-            tops.append(within)
+            tops += within
     if not any(each.part == "train" for each in found):
-        raise UserError(f"{top}: {', '.join(f.name for f in parts)} have no training part among them")
-    held = [each.folder for each in found]
-    return Layout(tuple(found), _without(tops, held), _loose([top, *tops], kind))
+        raise UserError(f"{passed[-1]}: {names} have no training part among them")
+    held = [*tops, *parts, *(each.folder for each in found)]
+    return Layout(tuple(found), _without(tops, held), _loose(tops, kind))
 
 
 def _check_no_several_sets(folder: Path, below: Sequence[Path], kind: Kind) -> None:

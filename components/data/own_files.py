@@ -1,6 +1,6 @@
 """The user's own files, which the download stage copies, and whether they changed since.
 
-    python -m components.data.own_files .runs '{"flowers": "/photos"}'
+    python -m components.data.own_files .runs RAW '{"flowers": "/photos"}'
 
 prints, of data sets and their sources, the folders and files here that changed: {"flowers": "/photos"}.
 
@@ -45,17 +45,20 @@ def tree(top: Path) -> Iterator[tuple[str, Path]]:
     if top.is_file():
         yield top.name, top
         return
-    passed = set()
-    for folder, below, files in os.walk(top, followlinks=True, onerror=_raise):
-        here = os.path.realpath(folder)
-        if here in passed:
-            below.clear()
-            continue
-        passed.add(here)
-        below.sort()
-        for name in sorted(files):
-            path = Path(folder, name)
+    for path, is_folder in _walk(top, frozenset()):
+        if not is_folder:
             yield path.relative_to(top).as_posix(), path
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[tuple[Path, bool]]:
+    """(path, whether it is a folder) of all below a folder, but for a link to one of those above it."""
+    here = above | {os.path.realpath(folder)}
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir():
+            yield path, False
+        elif os.path.realpath(path) not in here:
+            yield path, True
+            yield from _walk(path, here)
 
 
 class OddNameError(ValueError):
@@ -74,16 +77,12 @@ def copy_tree(top: Path, folder: Path) -> None:
         except UnicodeEncodeError:
             shown = name.encode("utf-8", "surrogateescape").decode("latin-1")
             raise OddNameError(f"the name {shown!r} is not UTF-8; rename that file or folder") from None
-    for path in top.rglob("*"):
-        if path.is_dir():
+    for path, is_folder in _walk(top, frozenset()):
+        if is_folder:
             (folder / path.relative_to(top)).mkdir(parents=True, exist_ok=True)
     for name, path in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def record_of(top: Path) -> Record:
@@ -103,18 +102,20 @@ def empty_folders(raw: Path) -> list[str]:
     return found
 
 
-def keep_record(scratch: Path, dataset: str, top: Path, record: Record) -> None:
-    """Leave what was there when a copy began."""
+def keep_record(scratch: Path, dataset: str, top: Path, record: Record, raw: Path) -> None:
+    """Leave what was there when a copy began, and which copy that is: the folder `raw`."""
     file = _file(scratch, dataset, top)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(json.dumps(record), encoding="utf-8")
+    part.write_text(json.dumps({"files": record, "copy": _digest_of(raw)}), encoding="utf-8")
     part.replace(file)
 
 
-def changed(scratch: Path, sources: Mapping[str, str]) -> dict[str, str]:
-    """Of data sets and their sources those whose files here are other ones than when they were last copied.
+def changed(scratch: Path, raws: Path, sources: Mapping[str, str]) -> dict[str, str]:
+    """Of data sets and their sources those whose files here are other ones than were last copied.
 
+    raws: the folder of all data sets' copies. A copy that is not the one of the record, since DVC took an older one
+          from its cache, is not of these files either.
     Nothing is said of what was never copied here, nor of what is gone since: the copy is all there is of that.
     """
     found = {}
@@ -123,11 +124,20 @@ def changed(scratch: Path, sources: Mapping[str, str]) -> dict[str, str]:
         file = _file(scratch, dataset, top) if top else None
         if top and file and file.exists():
             try:
-                if json.loads(file.read_text(encoding="utf-8")) != record_of(top):
-                    found[dataset] = str(top)
-            except (OSError, ValueError):  # a broken link, or a broken record: the stage tells, or makes it anew
+                kept = json.loads(file.read_text(encoding="utf-8"))
+                copy = _digest_of(raws / dataset)
+                same = kept["files"] == record_of(top) and copy in (None, kept["copy"])
+            except (OSError, ValueError, KeyError):  # a broken link, or a broken record: made anew, or told of there
+                same = False
+            if not same:
                 found[dataset] = str(top)
     return found
+
+
+def _digest_of(raw: Path) -> str | None:
+    """Of what the summary of a copy says of its files; None where there is no copy."""
+    summary = raw / SUMMARY
+    return hashlib.sha256(summary.read_bytes()).hexdigest() if summary.exists() else None
 
 
 def _file(scratch: Path, dataset: str, top: Path) -> Path:
@@ -135,4 +145,4 @@ def _file(scratch: Path, dataset: str, top: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(json.dumps(changed(Path(sys.argv[1]), json.loads(sys.argv[2]))))
+    print(json.dumps(changed(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))))

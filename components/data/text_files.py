@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
 import warnings
@@ -120,7 +121,9 @@ def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd
                 raise UserError(f"{file}: this is UTF-16; save it as UTF-8")
         separator, header = _header(file, columns, settings)
         check_columns(file, header, columns, section)
+        plain = separator == "\t" and _has_plain_quotes(file)
         settings |= {"sep": separator, "names": range(len(header)), "header": 0}
+        settings |= {"quoting": csv.QUOTE_NONE} if plain else {}
         places = [header.index(column) for column in columns]
         # Without index_col a first row with more cells than the header would shift all columns.
         with pd.read_csv(file, chunksize=ROWS, index_col=False, keep_default_na=False, **settings) as chunks:
@@ -130,11 +133,25 @@ def _csv_chunks(file: Path, columns: Sequence[str], section: str) -> Iterator[pd
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
-                yield as_text(chunk[places].set_axis(list(columns), axis=1))
+                wanted = as_text(chunk[places].set_axis(list(columns), axis=1))
+                yield wanted.map(_unquoted) if plain else wanted
     except EmptyDataError:
         raise UserError(f"{file}: the file is empty") from None
     except (ParserError, ParserWarning, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: not a CSV table: {str(error).strip()}; mend that line, or its quotes") from None
+
+
+def _has_plain_quotes(file: Path) -> bool:
+    """Whether each line of a table with tabs is a row: a quote in it is then a letter, and holds no rows together."""
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
+        return len({line.count(b"\t") for line in opened if line.strip()}) <= 1
+
+
+def _unquoted(cell: str) -> str:
+    """A cell that is quoted as a whole, without its quotes."""
+    inside = cell[1:-1]
+    whole = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', "")
+    return inside.replace('""', '"') if whole else cell
 
 
 def _header(file: Path, columns: Sequence[str], settings: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.data import images
 from components.data.findings import Findings
-from components.data.layout import files_below
+from components.data.layout import files_below, part_in
 from components.params import UserError
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
@@ -46,10 +47,13 @@ def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
         raise UserError(f"{folder}: no folder with {ANNOTATIONS}/*.xml and {IMAGES}/ is in it; {key} must name one")
     learning: list[Entry] = []
     test: list[Entry] = []
+    tests = _test_tops(tops, folder, key)
     for top in tops:
         prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
         annotations, pictures = _annotations(top), _pictures(top, prefix, found)
         own_test, rest = _parts(top / LISTS, prefix, {*annotations, *pictures}, {*annotations}, found)
+        if top in tests:
+            own_test, rest = rest, set()
         for name in sorted({*pictures} - {*annotations}):
             found.add("no annotation", f"{prefix}{name}", kept=False)
         for name in sorted((own_test | rest) & {*annotations}):
@@ -62,6 +66,23 @@ def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
             found.add("in no list", f"{prefix}{name}", kept=False)
     yield from learning
     yield from test
+
+
+def _test_tops(tops: Sequence[Path], folder: Path, key: str) -> set[Path]:
+    """Of several folders without lists those whose names say that they are for testing.
+
+    Raises UserError where that is said of some, and the others' names speak of no part.
+    """
+    parts = {top: part_in(top.name) for top in tops if not (top / LISTS).is_dir()}
+    tests = {top for top, part in parts.items() if part == "test"}
+    others = [top for top in tops if not parts.get(top)]
+    if tests and others:
+        names = [", ".join(str(top.relative_to(folder)) for top in own) for own in (sorted(tests), others)]
+        raise UserError(
+            f"{folder}: {names[0]} is for testing by its name, and {names[1]} speaks of no part; name each after its "
+            f"part (train, val or test), give each its {LISTS}, or point {key} at one of them"
+        )
+    return tests if len(tops) > 1 else set()
 
 
 def _annotations(top: Path) -> dict[str, Path]:
@@ -95,7 +116,8 @@ def _parts(
 
     known: the names of all images and annotations. What a list names beside them is a finding.
     """
-    shortened = {posixpath.basename(name): name for name in sorted(known, reverse=True)}
+    counts = Counter(posixpath.basename(name) for name in known)
+    shortened = {own: name for name in known if counts[own := posixpath.basename(name)] == 1}
 
     def listed(*parts: str) -> set[str] | None:
         files = [file for part in parts if (file := lists / f"{part}.txt").is_file()]
@@ -118,12 +140,15 @@ def _meant(line: str, known: set[str], shortened: Mapping[str, str]) -> str | No
     """The name that a line of a list means: a name, with spaces or not, with an ending, a path, or two of these."""
     for written in (line, line.split()[0]):
         path = PurePosixPath(written.replace("\\", "/"))
-        tail = path.parts[next((n for n, p in enumerate(path.parts, 1) if p in (IMAGES, ANNOTATIONS)), 0) :]
+        begins = next((n for n, part in enumerate(path.parts, 1) if part in (IMAGES, ANNOTATIONS)), None)
+        tail = path.parts[begins:] if begins else ()
         for name in (path, PurePosixPath(*tail)) if tail else (path,):
             for form in (name.as_posix(), name.with_suffix("").as_posix() if name.suffix else ""):
                 if form in known:
                     return form
-        for form in (path.name, path.stem):
+        # Where images lie in folders below, another folder's image is another one.
+        own = len(path.parts) == 1 or path.is_absolute() or bool(tail) or not any("/" in name for name in known)
+        for form in (path.name, path.stem) if own else ():
             if form in shortened:
                 return shortened[form]
     return None

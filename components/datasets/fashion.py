@@ -40,7 +40,12 @@ SOURCES: dict[str, Source] = {
     "full": Web(FASHION_FILES, mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",)),
 }
 
-PUBLISHED = Published("Fashion-MNIST", FASHION_FILES, examples=(6000, 1000))
+PUBLISHED = Published(
+    "Fashion-MNIST",
+    FASHION_FILES,
+    examples=(6000, 1000),
+    labels=((9, 0, 0, 3, 0, 2, 7, 2, 5, 5), (9, 2, 1, 1, 6, 1, 4, 6, 5, 7)),
+)
 
 
 class Config(Section):

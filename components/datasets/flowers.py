@@ -122,7 +122,7 @@ def _tell_what_is_left_out(layout: Layout, folder: Path, found: Findings) -> Non
     empty = {folder / name for name in empty_folders(folder)}  # which DVC's cache does not bring back
     for beside in sorted({*layout.without, *(each for each in empty if each.parent in tops)}):
         name = beside.relative_to(folder).as_posix()
-        if beside in empty or not any(True for _ in files_below(beside)):
+        if beside.parent in tops and (beside in empty or not any(True for _ in files_below(beside))):
             raise UserError(f"{folder}: the folder {name} is empty; a class needs images: fill it, or delete it")
         found.add("folder without images", name, kept=False)
     for file in layout.loose:

@@ -40,7 +40,7 @@ SOURCES: dict[str, Source] = {
     "made": Made(lambda folder: make(folder)),
 }
 
-PUBLISHED = Published("MNIST", MNIST_FILES, examples=(6000, 1000))
+PUBLISHED = Published("MNIST", MNIST_FILES)
 
 
 class Config(Section):
