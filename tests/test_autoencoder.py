@@ -121,4 +121,4 @@ def test_it_tells_an_images_error_and_its_code(make: Make) -> None:
     images = torch.rand(2, 1, 28, 28)
     told = reconstruction.describe(model, DIGITS, images, model(images).detach())
     assert [len(each["code"]) for each in told] == [3, 3]
-    assert all(each["error"] > 0 for each in told)
+    assert all(each["reconstruction_error"] > 0 for each in told)
