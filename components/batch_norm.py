@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from components.params import UserError
 
-MEASURED_BATCHES = 100  # at most, of an epoch; the default momentum of 0.1 averages over some 20
+MEASURED_BATCHES = 32  # at most, of an epoch; as many as an average with SSDLite's momentum of 0.03 is about
 TOO_FEW = "Expected more than 1 value per channel when training"  # torch's words
 
 

@@ -14,7 +14,7 @@ import psutil
 from flows.stage import stop_all, stop_tree
 
 LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 20.0  # after Ctrl-C, in which stages end by themselves and Prefect is told
+PATIENCE_SECONDS = 30.0  # after Ctrl-C, in which stages end by themselves and Prefect is told
 INTERRUPTED = 130  # as shells have it
 
 
