@@ -111,11 +111,11 @@ def trainer(job: Any, place: Placement, attempt: Location, callbacks: Sequence[A
     """
     from ray.train import BackendConfig, CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+    from components.lean_trainer import LeanTrainer
     from components.worker import train_worker
 
-    return DataParallelTrainer(
+    return LeanTrainer(
         train_worker,
         train_loop_config=job,
         backend_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS) if place.workers > 1 else BackendConfig(),
