@@ -42,7 +42,7 @@ def _starter() -> int | None:
     while (above := _above()) is None:
         time.sleep(POLL_SECONDS)
     for process in above:
-        with suppress(psutil.Error):  # of another user's nothing can be seen, and DVC is this user's
+        with suppress(psutil.Error, OSError):  # of another user's nothing can be seen, and DVC is this user's
             if IN_STAGE not in process.environ():
                 return 0 if _took_the_place_of_dvc(process) else process.pid
     return 0
