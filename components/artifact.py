@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from components.data.loaders import VOCABULARY, DataSpec, read_vocabulary
 from components.files import whole_folder
 from components.params import UserError
-from components.task import Task, TrainingConfig, load_task, untrained
+from components.task import Task, TrainingConfig, frozen, load_task, untrained
 
 WEIGHTS, DESCRIPTION, HISTORY, LAYERS = "model.safetensors", "model.json", "history.csv", "layers.csv"
 
@@ -59,7 +59,7 @@ def save(
     trained = state["best"]["model"] if best else state["model"]
     lacking = model.load_state_dict(trained, strict=False)
     assert not lacking.unexpected_keys
-    assert spec.stored or not lacking.missing_keys
+    assert spec.stored or {*lacking.missing_keys} <= frozen(model)
     epochs = state["history"]
     layers = [{"epoch": e["epoch"], "layer": n, **v} for e in epochs for n, v in e["layers"].items()]
     description = {

@@ -1,6 +1,6 @@
 """A training's checkpoints, on this machine or in a shared storage: which one to go on from, and when they may go.
 
-<stage>/<key>/attempts/<attempt>/checkpoint_*/state.pt    written by Ray while an attempt trains
+<stage>/<key>/attempts/<attempt>/checkpoint_*/state.pt    written while an attempt trains
 <stage>/<key>/finished.pt                                 the last state of a finished training
 
 Each file is a line with the SHA-256 digest of what follows it, and then torch's bytes: torch itself checks no sums, and
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -85,6 +86,48 @@ def save_state(folder: Path, state: State) -> None:
     part.replace(folder / STATE_FILE)
 
 
+class Attempt:
+    """The newest checkpoint of an attempt in this process; each is written beside the epoch that follows it.
+
+    As a context it waits at its end for what is still being written.
+    """
+
+    def __init__(self, folder: Location) -> None:
+        self.folder = folder
+        self.newest: Location | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def keep(self, state: State) -> None:
+        """Raises OSError, or UserError of a storage, if this state or the one before it could not be written."""
+        content = as_bytes(state)  # now: the next epoch changes the tensors
+        self.wait()
+        file = self.folder / f"checkpoint_{len(state['history']):06d}" / STATE_FILE
+        self._writing = self._writer.submit(self._write, file, content)
+
+    def _write(self, file: Location, content: memoryview) -> None:
+        file.write(content)
+        if self.newest:
+            self.newest.parent.delete()
+        self.newest = file
+
+    def wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+
+    def end(self) -> Location:
+        """The last state's file, once it is written. Raises as `keep` does."""
+        self.wait()
+        assert self.newest is not None, "an epoch was reported, so there is a checkpoint"
+        return self.newest
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.shutdown()
+
+
 def newest_state(run: Location) -> tuple[State, Location] | tuple[None, None]:
     """The state with the most epochs among a run's whole checkpoints, and its file.
 
@@ -109,8 +152,15 @@ def try_load(file: Location) -> State | None:
         return None
 
 
+def finish(run: Location, newest: Location) -> None:
+    """Put the file of the last state in the place of all checkpoints but those of attempts that others still make."""
+    newest.move(run / FINISHED)
+    newest.parent.parent.delete()
+    _delete_ended_attempts(run)
+
+
 def keep_finished(run: Location, state: State) -> None:
-    """Put the last state in the place of all checkpoints but those of attempts that others are still making."""
+    """As `finish`, with a state that no attempt at this run has left."""
     (run / FINISHED).write(as_bytes(state))
     _delete_ended_attempts(run)
 

@@ -28,18 +28,18 @@ SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report waits for the next poll, 2 s by default
     "RAY_TRAIN_METRICS_ENABLED": "0",  # Prometheus gauges that nothing here reads cost a second per fit
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor to start; a lost worker is noticed without it
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads trained 10 times slower beside one busy process
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent from here
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune prints a box at its start, however quiet it is asked to be
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # files that nothing here reads, some written at each epoch
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's record of a sweep, which ledger.py keeps better
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS repeats its results bit for bit only with this
 }
-WORKER_SETTINGS = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")  # carried to the workers of any cluster; Ray logs them
+WORKER_SETTINGS = ("CUBLAS_WORKSPACE_CONFIG",)  # carried to the workers of any cluster; Ray logs them
 IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`: what the job was submitted with, as JSON
 
 OWN_CLUSTER_SETTINGS = {  # for a cluster that lives and dies with one command, on this machine alone
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else every server listens on all of the machine's addresses
+    "RAY_worker_niceness": "0",  # at 15, Ray's choice, workers stand still beside one other busy process
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a head takes 30 s to stop
 }
 NO_DASHBOARD_SETTINGS = {  # for a head that is started here, without one
@@ -49,6 +49,10 @@ NO_DASHBOARD_SETTINGS = {  # for a head that is started here, without one
 }
 PROBE_SECONDS = 10
 LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
+class TrainingError(RuntimeError):
+    """A training failed, and trying again did not help or is the user's to do."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,12 @@ def _cannot_join(address: str, reason: str) -> UserError:
         f"RAY_ADDRESS: no joining the Ray cluster at {address}: {reason}\nUnset RAY_ADDRESS to train on this "
         "machine alone; a cluster with tokens needs RAY_AUTH_TOKEN, one without RAY_AUTH_MODE=disabled."
     )
+
+
+def is_asked_for(gpus: int) -> bool:
+    """Whether a training takes a cluster: one to join, several workers, or several of this machine's GPUs."""
+    count = _count(os.environ.get(WORKERS_VARIABLE))
+    return bool(os.environ.get("RAY_ADDRESS")) or (gpus if count is None else count) > 1
 
 
 def placement() -> Placement:

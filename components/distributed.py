@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from components import checkpoints, cluster
-from components.cluster import Placement
+from components.cluster import Placement, TrainingError
 from components.data.loaders import Split
 from components.loop import State
 from components.node_data import send
@@ -25,10 +25,6 @@ WORKER_FAILURES = 3  # lost processes and machines; a fault in the config or the
 COLLECTIVE_SECONDS = 300  # a worker that waits longer for the others takes them for lost
 
 
-class TrainingError(RuntimeError):
-    """The workers failed, and trying again did not help."""
-
-
 def fit_on_ray(
     task: Task,
     config: TrainingConfig,
@@ -37,8 +33,8 @@ def fit_on_ray(
     resume: Location | None,
     weights: Path | None = None,
     storage: Location | None = None,
-) -> State:
-    """Train on the cluster at RAY_ADDRESS, or on one of its own, and return the finished training's state.
+) -> tuple[State, Location]:
+    """Train on the cluster at RAY_ADDRESS, or on one of its own; the finished training's state, and its file.
 
     run:     the run's folder, for checkpoints; on a cluster of several machines all of them reach it.
     resume:  the file of the state to go on from.
@@ -80,12 +76,12 @@ def fit_on_ray(
     return _final_state(task.name, result)
 
 
-def _final_state(name: str, result: Any) -> State:
+def _final_state(name: str, result: Any) -> tuple[State, Location]:
     """Raises UserError when it was damaged since it was written."""
     assert result.checkpoint is not None, "an epoch was reported, so there is a checkpoint"
-    newest = Location(result.checkpoint.filesystem, result.checkpoint.path)
+    newest = Location(result.checkpoint.filesystem, result.checkpoint.path) / checkpoints.STATE_FILE
     try:
-        return checkpoints.load_state(newest / checkpoints.STATE_FILE)
+        return checkpoints.load_state(newest), newest
     except checkpoints.DamagedCheckpointError as error:
         raise UserError(f"{name}: {error}; the same command trains on from the last whole one") from None
 

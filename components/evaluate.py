@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from components import artifact, params
+from components import artifact, cores, params
 from components.artifact import Artifact
 from components.data.loaders import Split, open_split
 from components.files import whole_folder, write_whole
@@ -71,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.evaluate", description="Test one model.")
     parser.add_argument("task", help="a model's name, such as cnn")
     name = parser.parse_args().task
+    cores.use()
     paths = params.load().paths
     trained = artifact.load(Path(paths.models) / name)
     split = open_split(Path(paths.split) / trained.config.data)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from components import params
+from components import cores, params
 from components.data.loaders import SUMMARY, Part, Split, open_split, save_split
 from components.files import whole_folder
 from components.params import UserError
@@ -117,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.features", description="Compute frozen layers once.")
     parser.add_argument("task", help="a model's name, such as transfer")
     name = parser.parse_args().task
+    cores.use()
     settings = params.load()
     task, config = load_task(name), settings.sections[name]
     if not isinstance(config, PretrainedConfig):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,12 +13,15 @@ from components.task import TrainingConfig
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015), SGD with momentum, or NAdam (Dozat 2016)."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+    kinds = {"sgd": torch.optim.SGD, "nadam": torch.optim.NAdam, "adam": torch.optim.Adam}
+    options: dict[str, Any] = {"lr": config.learning_rate}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(trained, lr=config.learning_rate, momentum=config.momentum)
-    if config.optimizer == "nadam":
-        return torch.optim.NAdam(trained, lr=config.learning_rate)
-    return torch.optim.Adam(trained, lr=config.learning_rate)
+        options["momentum"] = config.momentum
+    if config.optimizer != "nadam":  # which has no such form
+        options["fused"] = True  # all weights in one pass a step
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer: torch.optim.Optimizer = _without_compiler(kinds[config.optimizer])(trained, **options)
+    return optimizer
 
 
 def penalty(model: nn.Module, l1: float, l2: float) -> Tensor:
@@ -33,3 +39,14 @@ def clip_gradients(model: nn.Module, config: TrainingConfig) -> None:
         nn.utils.clip_grad_value_(model.parameters(), config.clip_limit)
     elif config.clip == "norm":
         nn.utils.clip_grad_norm_(model.parameters(), config.clip_limit)
+
+
+def _without_compiler(kind: type[torch.optim.Optimizer]) -> Any:
+    """The same optimizer, which does not import torch's compiler.
+
+    Importing it takes longer than many a training's epochs, and torch (2.15) does so just to say of these methods that
+    they are not to be compiled.
+    """
+    marked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    bare: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in marked}
+    return type(kind.__name__, (kind,), {**bare, "step": torch.no_grad()(inspect.unwrap(kind.step))})

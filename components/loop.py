@@ -23,7 +23,7 @@ from components.data.loaders import Part, Split
 from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
 from components.params import UserError
-from components.task import Batch, Task, TrainingConfig, untrained
+from components.task import Batch, Task, TrainingConfig, frozen, untrained
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]
@@ -34,7 +34,7 @@ class Training:
 
     history: one dict per finished epoch: epoch, loss, validation_loss, each metric and its validation_
              twin, gradient_norm, and `layers`: name → {gradient, update}.
-    best:    {"epoch", "model"} of the lowest validation loss so far.
+    best:    {"epoch", "validation_loss", "model"} of the lowest validation loss so far, the model as `learnt` has it.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Training:
         self.task, self.config, self.split, self.device = task, config, split, device
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_deterministic_debug_mode("warn")
         order = torch.channels_last if config.channels_last else torch.preserve_format
         self.model = untrained(task, config, split.spec, weights or {}).to(device).to(memory_format=order)
         self.norms = batch_norm.trained(self.model)
@@ -85,7 +85,7 @@ class Training:
         else:
             rng = [own]
         return {
-            "model": self.model.state_dict(),
+            "model": self.learnt(),
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.get_state(),
             "rng": rng,
@@ -93,9 +93,16 @@ class Training:
             "best": self.best,
         }
 
+    def learnt(self) -> dict[str, Tensor]:
+        """What training changes of the model: its state without frozen weights, which need not be kept each epoch."""
+        unchanged = frozen(self.model)
+        return {name: value for name, value in self.model.state_dict().items() if name not in unchanged}
+
     def restore(self, state: State) -> None:
         """Go on from `state`. With another number of workers dropout's random numbers start anew."""
-        self.model.load_state_dict(state["model"])
+        lacking = self.model.load_state_dict(state["model"], strict=False)
+        assert not lacking.unexpected_keys
+        assert {*lacking.missing_keys} <= frozen(self.model)
         self.optimizer.load_state_dict(state["optimizer"])
         self.sampler.set_state(state["sampler"].cpu())
         self.history, self.best = list(state["history"]), state["best"]
@@ -144,7 +151,7 @@ def fit(
             training.best = {
                 "epoch": len(training.history),
                 "validation_loss": epoch["validation_loss"],
-                "model": {k: v.detach().clone() for k, v in training.model.state_dict().items()},
+                "model": {k: v.detach().clone() for k, v in training.learnt().items()},
             }
         seconds = time.perf_counter() - started
         flat = {k: v for k, v in training.history[-1].items() if k != "layers"}

@@ -1,7 +1,6 @@
 """params.yaml into frozen, typed sections; every fault in one message.
 
-A section is named after the file that declares it: `cnn:` belongs to components/models/cnn.py and
-`mnist:` to components/datasets/mnist.py. So a new family or data set needs no list here.
+A section is named after the file that declares it (declarations.py).
 
     python -m components.params          check the file and print the resolved values
 """
@@ -10,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
 import json
 import os
-import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args
@@ -25,14 +22,21 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from components import verified
+from components.declarations import BASELINES as BASELINES
+from components.declarations import DATASETS as DATASETS
+from components.declarations import MODELS as MODELS
+from components.declarations import STUDIES as STUDIES
+from components.declarations import declaration as declaration
+from components.declarations import declared_in as declared_in
+from components.declarations import section_type
+from components.declarations import section_types as section_types
 from components.search_space import FORMS, Grow, Range, Search
 from components.search_space import faults as space_faults
 from components.section import Section as Section
 from components.section import UserError as UserError
 
 FILE = Path("params.yaml")
-MODELS, DATASETS = "components.models", "components.datasets"
-BASELINES, STUDIES = "components.baselines", "components.studies"
 S = TypeVar("S", bound="Section")
 
 
@@ -91,54 +95,62 @@ class Params:
         return self.general.paths
 
 
-def section_types() -> dict[str, type[Section]]:
-    """Section name → its type: each module of these packages that declares a `Config`."""
-    found: dict[str, type[Section]] = {}
-    for package_name in (MODELS, DATASETS, BASELINES, STUDIES):
-        package = importlib.import_module(package_name)
-        for info in pkgutil.iter_modules(package.__path__):
-            config = getattr(importlib.import_module(f"{package_name}.{info.name}"), "Config", None)
-            if config is not None:
-                found[info.name] = config
-    return found
+class _Sections(Mapping[str, Section]):
+    """The sections of a file that was checked before, each made when it is asked for."""
 
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {name: own for name, own in values.items() if name not in General.model_fields}
+        self._made: dict[str, Section] = {}
 
-def declared_in(package: str) -> list[str]:
-    """The names of the sections that MODELS, DATASETS, BASELINES or STUDIES declares."""
-    return [name for name, kind in section_types().items() if kind.__module__ == f"{package}.{name}"]
+    def __getitem__(self, name: str) -> Section:
+        if name not in self._made:
+            kind = section_type(name) if name in self._values else None
+            if kind is None:
+                raise KeyError(name)
+            self._made[name] = kind.model_validate_json(json.dumps(self._values[name], default=str))
+        return self._made[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
-def declaration(package: str, name: str, attribute: str, kind: str) -> Any:
-    """What a section's module declares beside its Config. Raises UserError when no section has that name."""
-    known = declared_in(package)
-    if name not in known:
-        raise UserError(f"no {kind} is called {name!r}; there are: {', '.join(known)}")
-    return getattr(importlib.import_module(f"{package}.{name}"), attribute)
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def load(file: Path = FILE) -> Params:
-    """Read and check the whole file. Raises ParamsError, which lists every fault there is."""
-    values = _read(file)
-    types = section_types()
-    faults: list[str] = []
-    sections: dict[str, Section] = {}
-    general_names = list(General.model_fields)
+    """Read and check the whole file, or, if it was checked before, as far as is asked for.
 
+    Raises ParamsError, which lists every fault there is.
+    """
+    text, values = _read(file)
+    faults: list[str] = []
+    general = _section(General, {k: v for k, v in values.items() if k in General.model_fields}, "", faults)
+    digest = verified.digest_of(text)
+    if general and verified.is_verified(digest, file.parent / general.paths.runs):
+        return Params(general, _Sections(values))
+    sections = _all_sections(values, faults)
+    if general:
+        faults += space_faults(general.sweep, general.grow, sections, [*declared_in(MODELS)], _nearest)
+    if faults or general is None:
+        raise ParamsError(file, faults)
+    verified.remember(digest, file.parent / general.paths.runs)
+    return Params(general, {name: sections[name] for name in values if name in sections})
+
+
+def _all_sections(values: Mapping[str, Any], faults: list[str]) -> dict[str, Section]:
+    """Every section that has no fault; the others' faults are added."""
+    types, general_names = section_types(), [*General.model_fields]
+    sections: dict[str, Section] = {}
     for name in values:
         if name not in types and name not in general_names:
             faults.append(f"{name}: unknown section{_nearest(str(name), [*general_names, *types])}")
-    general = _section(General, {k: v for k, v in values.items() if k in general_names}, prefix="", faults=faults)
-    for name, section_type in types.items():
+    for name, kind in types.items():
         if name not in values:
-            faults.append(f"{name}: missing section; it needs {', '.join(section_type.model_fields)}")
-        elif section := _section(section_type, values[name], prefix=f"{name}.", faults=faults):
+            faults.append(f"{name}: missing section; it needs {', '.join(kind.model_fields)}")
+        elif section := _section(kind, values[name], f"{name}.", faults):
             sections[name] = section
     faults += _unknown_names(sections)
-    if general:
-        faults += space_faults(general.sweep, general.grow, sections, declared_in(MODELS), _nearest)
-    if faults or general is None:
-        raise ParamsError(file, faults)
-    return Params(general, {name: sections[name] for name in values if name in sections})
+    return sections
 
 
 def _unknown_names(sections: Mapping[str, Section]) -> list[str]:
@@ -149,7 +161,7 @@ def _unknown_names(sections: Mapping[str, Section]) -> list[str]:
         ("others", DATASETS, "data set"),
         ("model", MODELS, "model"),
     ):
-        known = declared_in(package)
+        known = [*declared_in(package)]
         for name, section in sections.items():
             given = getattr(section, key, None)
             if given is not None and given not in known:
@@ -157,10 +169,11 @@ def _unknown_names(sections: Mapping[str, Section]) -> list[str]:
     return faults
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """The file as plain values, read as YAML 1.2 as DVC reads it (so that 1e-3 is a number)."""
+def _read(file: Path) -> tuple[str, dict[str, Any]]:
+    """The file's text, and its plain values, read as YAML 1.2 as DVC reads it (so that 1e-3 is a number)."""
     try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        values = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise ParamsError(file, [f"no such file in {Path.cwd()}; run from the project's top folder"]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -171,7 +184,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise ParamsError(file, ["the file is empty; `git checkout params.yaml` brings the committed one back"])
     if not isinstance(values, dict):
         raise ParamsError(file, [f"expected sections (`name: values`), found a {_kind(values)}"])
-    return values
+    return text, values
 
 
 def _yaml_fault(error: YAMLError) -> str:
@@ -258,7 +271,9 @@ def run(main: Callable[[], None]) -> NoReturn:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of changes to it")
-    if parser.parse_args().schema:
+    parser.add_argument("--json", action="store_true", help="print the values, and which models are small, as JSON")
+    given = parser.parse_args()
+    if given.schema:
         from components.schema import of_changes
 
         print(json.dumps(of_changes(General, section_types())))
@@ -266,6 +281,10 @@ def main() -> None:
     params = load()
     resolved = params.general.model_dump(mode="json")
     resolved |= {name: section.model_dump(mode="json") for name, section in params.sections.items()}
+    if given.json:
+        small = {name: declaration(MODELS, name, "TASK", "model").small for name in declared_in(MODELS)}
+        print(json.dumps({"values": resolved, "small": small}))
+        return
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.dump(resolved, sys.stdout)

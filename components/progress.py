@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,7 +57,7 @@ class ProgressPrinter:
                 print(epoch_line(self.task, record, self.epochs, self.seconds), flush=True)
 
 
-def epoch_line(task: str, record: dict[str, Any], epochs: int, seconds: Sequence[float]) -> str:
+def epoch_line(task: str, record: Mapping[str, Any], epochs: int, seconds: Sequence[float]) -> str:
     """ "cnn  epoch  3/10  loss 0.61  validation: loss 0.65  accuracy 0.81  9,800 examples/s  12 s left" """
     validation = {k.removeprefix("validation_"): v for k, v in record.items() if k.startswith("validation_")}
     measured = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in validation.items())

@@ -97,6 +97,11 @@ class Location:
             if not atomic:
                 self.filesystem.move(part.path, self.path)
 
+    def move(self, target: Location) -> None:
+        """Give this file another name in the same storage, in place of what has that."""
+        with self._faults():
+            self.filesystem.move(self.path, target.path)
+
     def upload(self, file: Path) -> None:
         """Bring a file of this machine's here, however large it is."""
         with self._faults():

@@ -129,6 +129,7 @@ class Task:
               batches; the generator, which alone may bring chance in, is None outside training.
     describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     goal:     what a sweep looks for.
+    small:    whether its training gains little from a second core, so that two such train better side by side.
     """
 
     name: str
@@ -146,12 +147,18 @@ class Task:
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
     goal: Goal = Goal("loss", more=False)
+    small: bool = True
 
 
 def load_task(name: str) -> Task:
     """The task declared in components/models/<name>.py. Raises UserError if there is none."""
     task: Task = declaration(MODELS, name, "TASK", kind="model")
     return task
+
+
+def frozen(model: nn.Module) -> set[str]:
+    """The names of the parameters that training leaves as they are: those of the untrained model."""
+    return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
 
 
 def untrained(task: Task, config: TrainingConfig, data: DataSpec, weights: Mapping[str, torch.Tensor]) -> nn.Module:

@@ -1,8 +1,8 @@
-"""The training stage: one model, on as many workers as the Ray cluster holds, stopped and continued at will.
+"""The training stage: one model, in this process or on the workers of a Ray cluster, stopped and continued at will.
 
     python -m components.train cnn
 
-Workers come from the cluster, or from TRAINYARD_WORKERS; a cluster is joined by RAY_ADDRESS.
+RAY_ADDRESS joins a cluster; TRAINYARD_WORKERS asks for several workers.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from components import artifact, checkpoints, loop, params
+from components import artifact, checkpoints, cluster, cores, loop, params
+from components.cluster import TrainingError
 from components.data import loaders
-from components.distributed import TrainingError, fit_on_ray
+from components.distributed import fit_on_ray
 from components.features import training_split
+from components.local_training import fit_here
 from components.lock import only_one
 from components.loop import is_finished
 from components.pretrained import digest_of
@@ -58,7 +60,7 @@ def train(
     from its last epoch, and a finished one whose model was lost is not trained again.
     Raises UserError for what the user can mend.
     """
-    task.build(config, split.spec)  # a model that does not fit its data should not wait for Ray
+    task.build(config, split.spec)  # a model that does not fit its data should not wait for a cluster
     published = load_weights(weights) if weights else {}
     storage = shared()
     stage = kept_in(runs, storage)
@@ -72,8 +74,11 @@ def train(
                     f"{task.name}: going on after epoch {len(state['history'])} of {config.epochs}",
                     flush=True,
                 )
-            state = fit_on_ray(task, config, split, run, resume=file, weights=weights, storage=storage)
-            checkpoints.keep_finished(run, state)
+            if cluster.is_asked_for(torch.cuda.device_count()):
+                state, file = fit_on_ray(task, config, split, run, resume=file, weights=weights, storage=storage)
+            else:
+                state, file = fit_here(task, config, split, run, state, published)
+            checkpoints.finish(run, file)
         else:
             print(f"{task.name}: already trained; the model is taken from {file}", flush=True)
         artifact.save(target, task, config, split.spec, state, published)
@@ -92,6 +97,7 @@ def main() -> None:
     name = parser.parse_args().task
     settings = params.load()
     task = load_task(name)
+    cores.use(task.small)
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
     split = training_split(settings.paths, name, config)

@@ -45,6 +45,8 @@ def train_worker(job: dict[str, Any]) -> str | None:
     Returns the text of a fault that the user can mend, which Ray must not try again.
     """
     task = load_task(job["task"])
+    if task.small:
+        torch.set_num_threads(1)  # of the worker's cores, which Ray has told torch of
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # where NCCL gathers the workers' random states

@@ -76,8 +76,25 @@ def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def in_order(graph: Graph) -> list[str]:
-    """The stages so that each comes after all that it waits for."""
-    return list(TopologicalSorter(graph).static_order())
+    """The stages so that each comes after all that it waits for, and depth first: chain after chain, short ones first.
+
+    So the first model is tested before the last one's data are fetched. Raises ValueError if the graph has a cycle.
+    """
+    order = list(TopologicalSorter(graph).static_order())
+    above: dict[str, set[str]] = {}
+    for name in order:
+        above[name] = {name}.union(*(above[one] for one in graph[name]))
+    found: dict[str, None] = {}
+
+    def visit(names: Iterable[str]) -> None:
+        for name in sorted(names, key=lambda each: (len(above[each]), each)):
+            if name not in found:
+                visit(graph[name])
+                found[name] = None
+
+    followed = {one for names in graph.values() for one in names}
+    visit(name for name in graph if name not in followed)
+    return [*found]
 
 
 def may_change(graph: Graph, changed: Collection[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The Ray head that all stages of one flow run share."""
+"""The Ray head that the trainings of one flow run share, where they take one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from flows.stage import StageError, stop_tree
 
+WORKERS = "TRAINYARD_WORKERS"  # components/cluster.py's
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 STARTED = "Ray runtime started"
 START_SECONDS = 90
+
+
+def head_for_trainings(repo: Path) -> AbstractContextManager[Mapping[str, str]]:
+    """A head where trainings take one: several workers of this machine, or its GPUs. One worker needs none."""
+    asked = os.environ.get(WORKERS)
+    several = int(asked) > 1 if asked and asked.isdecimal() else asked is None and _gpus() > 1
+    return ray_head(repo) if several else nullcontext({})
+
+
+def _gpus() -> int:
+    """This machine's, as far as CUDA is to see them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([each for each in visible.split(",") if each.strip()])
+    return len([*NVIDIA.iterdir()]) if NVIDIA.is_dir() else 0
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -24,12 +23,12 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from ruamel.yaml import YAML
 
-from flows import own_files, record, registry
+from flows import cores, own_files, record, registry
+from flows.checked import Checked, ParamsError, check, checked_or_exit
 from flows.command import run_main
 from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
-from flows.head import ray_head
+from flows.head import head_for_trainings
 from flows.lock_order import in_serial_order
 from flows.loopback import without_proxy
 from flows.mend import keep_copy, mend
@@ -37,11 +36,13 @@ from flows.orphan import end_soon_after_ctrl_c, end_with_worker
 from flows.plan import plan, trains
 from flows.record import Rows
 from flows.server import ServerError, prefect_server
-from flows.stage import StageError, reproduce, run_command, stop_all
+from flows.side_by_side import run_side_by_side
+from flows.stage import StageError, StageKilledError, reproduce, run_command, stop_all
 from flows.workspace import workspace
 
 REPO = Path(__file__).resolve().parent.parent
-STAGES_AT_ONCE = min(4, os.cpu_count() or 1)
+THREADS = 16  # for stages that run, and for those that have nothing to do
+STAGES_AT_ONCE = 4  # at most, however many cores there are
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
@@ -54,7 +55,11 @@ def run_stage(
         return Completed(name="Unchanged", message="nothing that it reads has changed", data=_row(stage, "unchanged"))
     try:
         with record.with_progress(stage, get_run_logger().info) as log:
-            outcome = reproduce(stage, folder, environment, log, anew)
+            try:
+                outcome = reproduce(stage, folder, environment, log, anew)
+            except StageKilledError:
+                log(f"{stage}: its process was killed; once more, from where it was")
+                outcome = reproduce(stage, folder, environment, log, anew)
     except StageError as error:
         return Failed(message=str(error))
     keep_copy(folder, after_success=True)
@@ -66,7 +71,7 @@ def _row(stage: str, outcome: str, seconds: float = 0.0) -> dict[str, float | st
     return {"stage": stage, "outcome": outcome, "seconds": seconds}
 
 
-@flow(name="pipeline", task_runner=ThreadPoolTaskRunner(max_workers=STAGES_AT_ONCE))  # type: ignore[arg-type]
+@flow(name="pipeline", task_runner=ThreadPoolTaskRunner(max_workers=THREADS))  # type: ignore[arg-type]
 def pipeline(
     targets: list[str] | None = None, params: dict[str, Any] | None = None, promote: bool = False
 ) -> State[Rows]:
@@ -79,31 +84,30 @@ def pipeline(
     end_with_worker()
     log = get_run_logger().info
     try:
-        paths = checked_params()["paths"]
-        with workspace(REPO, paths["runs"], params or {}, log) as folder:
-            values = checked_params(folder)
-            rows = _run(folder, values, targets)
+        with workspace(REPO, check(REPO).paths["runs"], params or {}, log) as folder:
+            checked = check(folder)
+            rows = _run(folder, checked, targets)
             if promote:
-                _promote(folder, values, rows)
+                _promote(folder, checked.values, rows)
     except (DvcError, ParamsError, StageError, ValueError) as error:
         return Failed(message=str(error))
     changed = any(row["outcome"] != "unchanged" for row in rows)
     return Completed(name="Completed" if changed else "Unchanged", message=_counts(rows), data=rows)
 
 
-def _run(folder: Path, values: Mapping[str, Any], targets: list[str] | None) -> Rows:
+def _run(folder: Path, checked: Checked, targets: list[str] | None) -> Rows:
     """Run the stages that are stale, and leave a record of it. Raises StageError if some failed."""
-    paths, graph = values["paths"], upstream(folder)
+    paths, graph = checked.paths, upstream(folder)
     graph = needed(graph, targets if targets else graph)
-    copied = own_files.changed(folder, values)
+    copied = own_files.changed(folder, checked.values)
     for stage, (why,) in copied.items():
         if stage in graph:
             get_run_logger().info(f"{why} since they were copied: {stage} copies them anew")
     asked = may_change(graph, (reasons(folder).keys() | copied.keys()) & graph.keys())
     with in_serial_order(folder, targets or [], asked), ExitStack() as stack:
-        environment = stack.enter_context(ray_head(folder)) if trains(asked) else {}
+        environment = stack.enter_context(head_for_trainings(folder)) if trains(asked) else {}
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
-        states = _states(graph, asked, environment, folder, copied)
+        states = _states(graph, asked, environment, folder, copied, checked.small)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -117,18 +121,31 @@ def _run(folder: Path, values: Mapping[str, Any], targets: list[str] | None) -> 
 
 
 def _states(
-    graph: Graph, asked: set[str], environment: Mapping[str, str], folder: Path, anew: Collection[str]
+    graph: Graph,
+    asked: set[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    anew: Collection[str],
+    small: Mapping[str, bool],
 ) -> dict[str, State[dict[str, float | str]]]:
     """Each stage's end, once all have ended: side by side where none waits for another."""
+    total = cores.there_are()
+    on_cluster = "RAY_ADDRESS" in {**os.environ, **environment}  # whose cores trainings take
     futures: dict[str, PrefectFuture[Any]] = {}
-    for stage in in_order(graph):
+
+    def takes(stage: str) -> int:
+        return cores.taken(stage, graph, {} if on_cluster else small, total) if stage in asked else 0
+
+    def start(stage: str, count: int) -> PrefectFuture[Any]:
+        own = {**environment, **cores.environment(count)}
         after = [futures[name] for name in graph[stage]]
-        given = (stage, stage in asked, environment, folder, stage in anew)
+        given = (stage, stage in asked, own, folder, stage in anew)
         submitted: Any = run_stage.submit(*given, wait_for=after)  # type: ignore[call-overload]
         futures[stage] = submitted
-    for future in futures.values():
-        future.wait()
-    return {name: future.state for name, future in futures.items()}
+        return futures[stage]
+
+    run_side_by_side(graph, in_order(graph), takes, total, STAGES_AT_ONCE, start)
+    return {name: futures[name].state for name in graph}
 
 
 def _promote(folder: Path, values: Mapping[str, Any], rows: Rows) -> None:
@@ -149,29 +166,6 @@ def _counts(rows: Rows) -> str:
     return ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
 
 
-class ParamsError(RuntimeError):
-    """A params.yaml is wrong; the text is what components.params says of it."""
-
-
-def checked_params(folder: Path = REPO) -> dict[str, Any]:
-    """The values of a folder's params.yaml. Raises ParamsError in components' own words if one is wrong."""
-    command = [sys.executable, "-m", "components.params"]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise ParamsError(done.stderr.strip().removeprefix("error: "))
-    values: dict[str, Any] = YAML(typ="safe").load(done.stdout)
-    return values
-
-
-def checked_or_exit() -> dict[str, Any]:
-    """As checked_params, for a command: a fault ends it before Prefect starts."""
-    try:
-        return checked_params()
-    except ParamsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of Prefect's tells more than the next one, which names the failed state too."""
     return not str(record.msg).startswith("Task run failed with state")
@@ -187,9 +181,9 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", help="stages or groups, such as train@cnn or train; default: all")
     parser.add_argument("--plan", action="store_true", help="only tell what would run, why, where and for how long")
     given = parser.parse_args()
-    params = checked_or_exit()
+    checked = checked_or_exit(REPO)
     if given.plan:
-        return _print_plan(given.targets, params)
+        return _print_plan(given.targets, checked)
     quiet()
     without_proxy()
     end_soon_after_ctrl_c()
@@ -208,19 +202,20 @@ def main() -> None:
     print(record.table(rows))
     if all(row["outcome"] == "unchanged" for row in rows):
         print(f"Nothing to do: all {len(rows)} stages are up to date; nothing was trained.")
-    page = REPO / params["paths"]["report"] / "index.html"
+    page = REPO / checked.paths["report"] / "index.html"
     if page.exists():
         print(f"Report: {page}")
     return None
 
 
-def _print_plan(targets: list[str], params: Mapping[str, Any]) -> None:
+def _print_plan(targets: list[str], checked: Checked) -> None:
     try:
         mend(REPO, print)
         graph = upstream(REPO)
         graph = needed(graph, targets or graph)
-        seconds = record.last_seconds(REPO / params["paths"]["runs"])
-        print(plan(graph, REPO, seconds, STAGES_AT_ONCE, own_files.changed(REPO, params)))
+        seconds = record.last_seconds(REPO / checked.paths["runs"])
+        at_once = min(STAGES_AT_ONCE, cores.there_are())
+        print(plan(graph, REPO, seconds, at_once, own_files.changed(REPO, checked.values)))
     except (DvcError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ Outcome = Literal["ran", "unchanged", "cached"]
 SKIPPED = "didn't change, skipping"
 RESTORED = "is cached - skipping run"
 DVCS_ERROR = "ERROR:"
+KILLED = re.compile(r"failed to run: .*, exited with (-9|137)$")  # by SIGKILL, as Python or a shell tells it
 COMMAND_FAILED = "failed to run:"  # in DVC's error where it was the stage's command that failed
 STARTER = "TRAINYARD_STARTED_BY"  # the process with which those that it starts end; components/process.py's
 STOP_BY_ITSELF_SECONDS = 5
@@ -29,6 +31,10 @@ _stopped: set[int] = set()  # of these, the ones that were told to stop
 
 class StageError(RuntimeError):
     """A stage's command failed; the text is one line, what it said of it."""
+
+
+class StageKilledError(StageError):
+    """A stage's process was killed, by no one here: the machine's memory may have run out."""
 
 
 def reproduce(
@@ -81,7 +87,8 @@ def run_command(
         raise StageError("stopped before its end")
     if code:
         told = [line for line in said if line and not _is_chatter(line)]
-        raise StageError(_reason(told) or f"{command[0]} ended with {code}")
+        kind = StageKilledError if any(KILLED.search(line) for line in said) else StageError
+        raise kind(_reason(told) or f"{command[0]} ended with {code}")
     return said
 
 
@@ -123,13 +130,10 @@ def _reason(said: list[str]) -> str:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Unbuffered output, and this Python first on the path: dvc.yaml says just `python`.
-
-    Threads that wait do not spin: beside another stage that would take away the cores which they wait for.
-    """
+    """Unbuffered output, and this Python first on the path: dvc.yaml says just `python`."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     own = {"PYTHONUNBUFFERED": "1", "PATH": path, STARTER: str(os.getpid()), **given_back()}
-    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **own, **extra}
+    return {**os.environ, **own, **extra}
 
 
 def _is_chatter(line: str) -> bool:

@@ -17,12 +17,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.checked import ParamsError, check, checked_or_exit
 from flows.command import run_main
 from flows.graph import DvcError, needed, upstream
 from flows.head import ray_head
 from flows.loopback import without_proxy
 from flows.orphan import end_soon_after_ctrl_c, end_with_worker
-from flows.pipeline import REPO, ParamsError, checked_or_exit, checked_params, pipeline, quiet, run_stage
+from flows.pipeline import REPO, pipeline, quiet, run_stage
 from flows.server import ServerError, prefect_server
 from flows.stage import StageError, run_command
 from flows.workspace import workspace
@@ -55,7 +56,7 @@ def sweep(
     arguments = [text for name, value in numbers.items() if value is not None for text in (name, str(value))]
     arguments += [name for name, wanted in (("--grow", grow), ("--apply", apply)) if wanted]
     try:
-        paths = checked_params()["paths"]
+        paths = check(REPO).paths
         with workspace(REPO, paths["runs"], {}, get_run_logger().info):
             data = [*needed(upstream(REPO), [f"train@{model}"])]
             data.remove(f"train@{model}")
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=float, help="GPUs of a trial, or of each worker")
     parser.add_argument("--workers", type=int, default=0, help="of a trial, by Ray Train; 0: it trains in one process")
     given = vars(parser.parse_args())
-    checked_or_exit()
+    checked_or_exit(REPO)
     quiet()
     without_proxy()
     end_soon_after_ctrl_c()

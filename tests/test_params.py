@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from components import params
+from components import params, verified
 from components.params import ParamsError
 from tests.conftest import REPO, Project
 
@@ -175,3 +178,51 @@ def test_every_command_refuses_a_wrong_file_before_it_starts_anything(project: P
     assert "Traceback" not in done.stdout
     assert not (project.folder / "data").exists()
     assert not (project.folder / ".runs").exists()
+
+
+def modules_after_loading(folder: Path, code: str) -> set[str]:
+    """What Python has imported after it read the folder's params.yaml."""
+    code = f"import sys; from components import params; settings = params.load(); {code}; print(*sys.modules)"
+    own = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=own, text=True, capture_output=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_file_that_was_checked_before_brings_no_torch_for_a_data_sets_section(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(COMMITTED)
+    assert "torch" in modules_after_loading(tmp_path, "pass")
+    again = modules_after_loading(tmp_path, "assert settings.sections['mnist'].split.validation == 0.2")
+    assert not {"torch", "pandas", "sklearn"} & again
+    assert "components.datasets.mnist" in again
+    assert "components.datasets.voc" not in again
+
+
+def test_a_checked_file_has_the_same_sections_as_one_that_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(COMMITTED)
+    first, second = params.load(file), params.load(file)
+    assert dict(first.sections) == dict(second.sections)
+    assert [*first.sections] == [*second.sections]
+    assert "nobody" not in second.sections
+
+
+@pytest.mark.parametrize("fault", ["a typo", "an unknown section", "an unknown data set", "a range of no key"])
+def test_a_change_of_a_checked_file_is_checked_whole(fault: str, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(COMMITTED)
+    params.load(file)
+    change, said = WRONG[fault]
+    file.write_text(change(COMMITTED))
+    with pytest.raises(ParamsError, match=re.escape(said[0])):
+        params.load(file)
+
+
+def test_a_checked_file_is_checked_again_after_a_change_of_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.py").write_text("x = 1")
+    monkeypatch.setattr(verified, "CODE", tmp_path)
+    before = verified.digest_of(COMMITTED)
+    assert verified.digest_of(COMMITTED) == before
+    (tmp_path / "one.py").write_text("x = 2")
+    assert verified.digest_of(COMMITTED) != before

@@ -96,6 +96,36 @@ def test_no_turned_bit_of_a_checkpoint_is_trained_on(
         assert f"a damaged checkpoint is passed over: {other}" in capsys.readouterr().err
 
 
+def test_an_attempt_keeps_its_newest_state_alone_and_its_end_moves_that(shared: Location) -> None:
+    run = shared / "train@cnn" / "key"
+    with checkpoints.Attempt(checkpoints.new_attempt(run)) as attempt:
+        for epochs in (1, 2, 3):
+            attempt.keep(state(epochs))
+        file = attempt.end()
+    assert len([name for name in run.files() if name.endswith(checkpoints.STATE_FILE)]) == 1
+    assert len(checkpoints.load_state(file)["history"]) == 3
+    checkpoints.finish(run, file)
+    assert [*run.files()] == [checkpoints.FINISHED]
+    assert len((checkpoints.newest_state(run)[0] or {})["history"]) == 3
+
+
+def test_a_state_is_kept_as_it_was_when_it_was_given(tmp_path: Path) -> None:
+    """It is written beside the next epoch, which changes the weights."""
+    run, given = local(tmp_path), state(1)
+    with checkpoints.Attempt(checkpoints.new_attempt(run)) as attempt:
+        attempt.keep(given)
+        given["model"]["w"].zero_()
+        assert checkpoints.load_state(attempt.end())["model"]["w"].equal(state(1)["model"]["w"])
+
+
+def test_a_state_that_cannot_be_written_is_an_error_of_the_training(tmp_path: Path) -> None:
+    run = local(tmp_path)
+    (tmp_path / checkpoints.ATTEMPTS).write_text("a file where the folder should be")
+    with checkpoints.Attempt(checkpoints.new_attempt(run)) as attempt, pytest.raises(OSError, match="attempts"):
+        attempt.keep(state(1))
+        attempt.end()
+
+
 def attempt_of(pid: int, machine: str, began: float) -> str:
     return f"{int(began * 1e9)}-{pid}-{machine}"
 
@@ -295,8 +325,8 @@ def test_code_goes_to_clusters_elsewhere_alone_and_keys_to_none(monkeypatch: pyt
     assert cluster.carried("127.0.0.1:6379") is None
     there = cluster.carried("10.0.0.1:6379") or {}
     assert there["working_dir"] == str(Path.cwd())
-    assert there["env_vars"].keys() == {"OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG"}
-    submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"OMP_WAIT_POLICY": "ACTIVE"}}}
+    assert there["env_vars"].keys() == {"CUBLAS_WORKSPACE_CONFIG"}
+    submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":16:8"}}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
     assert (cluster.carried("10.0.0.1:6379") or {}).keys() == {"env_vars"}
-    assert "OMP_WAIT_POLICY" not in (cluster.carried("10.0.0.1:6379") or {})["env_vars"]
+    assert "CUBLAS_WORKSPACE_CONFIG" not in (cluster.carried("10.0.0.1:6379") or {})["env_vars"]

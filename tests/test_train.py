@@ -1,4 +1,4 @@
-"""Training under Ray: any number of workers is the same training, and no kill loses or changes it."""
+"""Training in one process and under Ray: any number of workers is the same training; no kill loses or changes it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 EPOCHS = 8
 TRAIN = ("components.train", "cnn")
+TWO = {"TRAINYARD_WORKERS": "2"}
 DVC_TRAIN = ("dvc", "repro", "--single-item", "--force", "train@cnn")  # forced: no result from its cache
 
 
@@ -61,13 +62,28 @@ def history(project: Project) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def uninterrupted(prepared: Project) -> bytes:
-    """The weights of a training that nothing disturbed."""
-    shutil.rmtree(prepared.folder / ".runs", ignore_errors=True)
-    done = prepared.run(*TRAIN)
+    """The weights of a training in one process that nothing disturbed."""
+    said, found = undisturbed(prepared)
+    assert "training in this process on 1 CPU core" in said
+    return found
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_on_two(prepared: Project) -> bytes:
+    """The same of two workers of Ray's."""
+    said, found = undisturbed(prepared, **TWO)
+    assert "training on 2 workers" in said
+    return found
+
+
+def undisturbed(project: Project, **environment: str) -> tuple[str, bytes]:
+    """What a training says, and its weights."""
+    shutil.rmtree(project.folder / ".runs", ignore_errors=True)
+    done = project.run(*TRAIN, seconds=500, **environment)
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"epoch +\d+/8", done.stdout)) == EPOCHS
-    assert len(history(prepared)) == EPOCHS
-    return weights(prepared)
+    assert len(history(project)) == EPOCHS
+    return done.stdout, weights(project)
 
 
 def on_two_workers(project: Project, model: str) -> pd.DataFrame:
@@ -115,11 +131,14 @@ def itself(process: subprocess.Popen[str]) -> psutil.Process:
 
 
 def killed_at_a_random_epoch(
-    project: Project, command: tuple[str, ...], victim: Callable[[subprocess.Popen[str]], psutil.Process]
+    project: Project,
+    command: tuple[str, ...],
+    victim: Callable[[subprocess.Popen[str]], psutil.Process],
+    **environment: str,
 ) -> tuple[int, str]:
     """Start the command, SIGKILL one of its processes after a random epoch; its exit code and the rest it said."""
     epoch = random.randint(2, EPOCHS - 3)
-    process = project.start(*command)
+    process = project.start(*command, **environment)
     said = "".join(lines_until(process, f"epoch {epoch}/{EPOCHS}"))
     time.sleep(random.uniform(0, 0.5))
     os.kill(victim(process).pid, signal.SIGKILL)
@@ -127,11 +146,11 @@ def killed_at_a_random_epoch(
     return process.returncode, said + rest
 
 
-def test_a_killed_worker_is_replaced_and_changes_nothing(uninterrupted: bytes, untrained: Project) -> None:
-    code, said = killed_at_a_random_epoch(untrained, TRAIN, ray_worker)
+def test_a_killed_worker_is_replaced_and_changes_nothing(uninterrupted_on_two: bytes, untrained: Project) -> None:
+    code, said = killed_at_a_random_epoch(untrained, TRAIN, ray_worker, **TWO)
     assert code == 0, said
     assert "back to the last epoch's checkpoint" in said
-    assert weights(untrained) == uninterrupted
+    assert weights(untrained) == uninterrupted_on_two
     assert len(history(untrained)) == EPOCHS
 
 
@@ -167,8 +186,17 @@ def listening_everywhere(process: psutil.Process) -> list[tuple[str, int]]:
     return found
 
 
+def test_the_driver_of_two_workers_is_killed_and_the_same_command_ends_with_the_same_weights(
+    uninterrupted_on_two: bytes, untrained: Project
+) -> None:
+    code, said = killed_at_a_random_epoch(untrained, TRAIN, itself, **TWO)
+    assert code != 0, said
+    assert "going on after epoch" in untrained.run(*TRAIN, TRAINYARD_WORKERS="2").stdout
+    assert weights(untrained) == uninterrupted_on_two
+
+
 def test_it_trains_from_a_path_with_a_space_and_with_a_long_temporary_folder(
-    uninterrupted: bytes, untrained: Project, tmp_path: Path
+    uninterrupted_on_two: bytes, untrained: Project, tmp_path: Path
 ) -> None:
     odd, long = tmp_path / "a folder (mine) & more", tmp_path / f"a-temporary-folder-of-{'many' * 10}-letters"
     odd.mkdir()
@@ -178,32 +206,45 @@ def test_it_trains_from_a_path_with_a_space_and_with_a_long_temporary_folder(
     done = subprocess.run(
         [str(python), "-m", *TRAIN],
         cwd=untrained.folder,
-        env={**untrained.environment, "TMPDIR": str(long)},
+        env={**untrained.environment, **TWO, "TMPDIR": str(long)},
         text=True,
         capture_output=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert weights(untrained) == uninterrupted
+    assert weights(untrained) == uninterrupted_on_two
 
 
-def test_sigterm_stops_every_process_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
+def test_sigterm_ends_it_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
     process = untrained.start(*TRAIN)
     list(lines_until(process, f"epoch 2/{EPOCHS}"))
-    family = psutil.Process(process.pid).children(recursive=True)
+    assert psutil.Process(process.pid).children(recursive=True) == [], "one worker takes no other process"
     assert listening_everywhere(psutil.Process(process.pid)) == []
     process.terminate()
     rest, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in rest
-    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert "going on after epoch" in untrained.run(*TRAIN).stdout
     assert weights(untrained) == uninterrupted
 
 
-def test_ctrl_c_ends_it_in_seconds_and_the_same_command_goes_on(uninterrupted: bytes, untrained: Project) -> None:
-    process = untrained.start(*TRAIN)
+def test_sigterm_stops_every_process_of_rays(untrained: Project) -> None:
+    process = untrained.start(*TRAIN, **TWO)
+    list(lines_until(process, f"epoch 2/{EPOCHS}"))
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_ends_it_in_seconds_and_the_same_command_goes_on(
+    workers: str, uninterrupted: bytes, uninterrupted_on_two: bytes, untrained: Project
+) -> None:
+    process = untrained.start(*TRAIN, TRAINYARD_WORKERS=workers)
     list(lines_until(process, f"epoch 2/{EPOCHS}"))
     family = psutil.Process(process.pid).children(recursive=True)
     rest = untrained.interrupt(process)
@@ -211,8 +252,8 @@ def test_ctrl_c_ends_it_in_seconds_and_the_same_command_goes_on(uninterrupted: b
     assert "the same command goes on" in rest
     assert "Traceback" not in rest
     assert psutil.wait_procs(family, timeout=30)[1] == []
-    assert "going on after epoch" in untrained.run(*TRAIN).stdout
-    assert weights(untrained) == uninterrupted
+    assert "going on after epoch" in untrained.run(*TRAIN, TRAINYARD_WORKERS=workers).stdout
+    assert weights(untrained) == (uninterrupted if workers == "1" else uninterrupted_on_two)
 
 
 def test_two_workers_average_gradients_as_one_worker_has_them(untrained: Project) -> None:
@@ -241,10 +282,11 @@ def test_an_address_where_no_cluster_is_says_so(untrained: Project) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_a_fault_of_the_users_in_a_worker_is_one_message_and_not_tried_again(untrained: Project) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_fault_of_the_users_is_one_message_and_not_tried_again(workers: str, untrained: Project) -> None:
     kept = (untrained.folder / "params.yaml").read_text()
     untrained.change(cnn__optimizer="sgd", cnn__learning_rate=1e30)
-    done = untrained.run(*TRAIN)
+    done = untrained.run(*TRAIN, TRAINYARD_WORKERS=workers)
     (untrained.folder / "params.yaml").write_text(kept)
     assert done.returncode == 2
     assert "lower cnn.learning_rate" in done.stdout

@@ -17,6 +17,7 @@ RAY_FILES = {
     "cluster.py",
     "distributed.py",
     "lean_trainer.py",
+    "local_training.py",
     "worker.py",
     "tune.py",
     "sweeper.py",

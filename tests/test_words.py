@@ -123,7 +123,7 @@ def test_many_texts_in_threads_give_what_one_by_one_does(
     frame = reviews(60, seed=2)
     alone = pd.concat([Words(committed_steps)(frame.iloc[[row]]) for row in range(len(frame))])
     monkeypatch.setattr(words, "FEWEST_TEXTS", 7)
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setenv("TRAINYARD_CORES", "3")
     pd.testing.assert_frame_equal(Words(committed_steps)(frame), alone)
 
 

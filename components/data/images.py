@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from components import cores
 from components.data.findings import Findings
 
 # Those of PIL's formats that hold photographs and need no other program (as EPS does).
@@ -90,7 +90,7 @@ def grey_bits(files: Iterable[Path]) -> int:
     Cameras of 12 bits write files of 16: taken for 16 bits, these would be nearly black.
     """
     candidates = [file for file in files if file.suffix.lower() in MAY_HAVE_16_BITS or not file.suffix]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores.given()) as pool:
         largest = max(pool.map(partial(_largest_grey, formats=formats()), candidates), default=0)
     return min(max(largest.bit_length(), 8), 16) if largest else 16
 
@@ -120,7 +120,7 @@ def readable(
     """
     bits = grey_bits(files) if bits is None else bits
     work = partial(decode, side=side, formats=formats(), bits=bits)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(files), unit=" pictures", disable=None) as bar:
+    with ThreadPoolExecutor(cores.given()) as pool, tqdm(total=len(files), unit=" pictures", disable=None) as bar:
         for start in range(0, len(files), CHUNK):
             # Here, not in the threads: the filters of warnings belong to the whole process.
             with warnings.catch_warnings():

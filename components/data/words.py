@@ -7,7 +7,6 @@ split into words, looked up in the list of stopwords and lemmatised; then each t
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components import cores
 from components.data.steps import Steps
 
 FEWEST_TEXTS = 2000  # that are worth a thread
@@ -56,10 +56,10 @@ class Words:
         if len(self.seen) > WORDS_REMEMBERED:
             self.seen.clear()
         texts = strings(frame["text"])
-        cores = os.cpu_count() or 1
-        size = max(FEWEST_TEXTS, -(-len(texts) // cores))
+        count = cores.given()
+        size = max(FEWEST_TEXTS, -(-len(texts) // count))
         parts = [texts.slice(start, size) for start in range(0, len(texts), size)]
-        with ThreadPoolExecutor(cores) as threads:  # Arrow works without Python's lock
+        with ThreadPoolExecutor(count) as threads:  # Arrow works without Python's lock
             done = list(threads.map(self._apart, parts))
         words = pa.chunked_array([own for own, _, _ in done], type=pa.string())
         before, after = (

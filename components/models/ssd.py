@@ -148,4 +148,5 @@ TASK = Task(
     describe=many_objects.describe,
     predict=predict,
     augment=augment.many_boxes,
+    small=False,
 )

@@ -1,0 +1,38 @@
+"""The machine's cores, shared among the stages that run side by side: a large one takes all, any other takes one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from flows.graph import Graph
+
+VARIABLE = "TRAINYARD_CORES"  # read by components/cores.py
+LARGE_GROUPS = ("features",)  # a backbone's pass over all images
+
+
+def there_are() -> int:
+    """The cores that this process may use: those of TRAINYARD_CORES, else the machine's. Raises ValueError."""
+    asked = os.environ.get(VARIABLE)
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdecimal() or int(asked) < 1:
+        raise ValueError(f"{VARIABLE}: {asked!r} is not allowed: it takes an integer >= 1")
+    return int(asked)
+
+
+def taken(stage: str, graph: Graph, small: Mapping[str, bool], total: int) -> int:
+    """How many cores a stage runs on.
+
+    small: model → whether its training gains little from a second core.
+    """
+    group, _, name = stage.partition("@")
+    if group == "train":
+        return 1 if small.get(name, True) else total
+    large = group in LARGE_GROUPS or (group == "evaluate" and f"features@{name}" in graph)
+    return total if large else 1
+
+
+def environment(count: int) -> dict[str, str]:
+    """What tells a stage its cores: torch is told by the first, other libraries read the second when imported."""
+    return {VARIABLE: str(count), "OMP_NUM_THREADS": str(count)}

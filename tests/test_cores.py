@@ -1,0 +1,151 @@
+"""The machine's cores are given out: a large stage takes all, any other takes one, and results come early."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+import pytest
+import torch
+
+from components import cores as own_cores
+from components.params import UserError
+from flows import cores
+from flows.graph import in_order
+from flows.side_by_side import run_side_by_side
+
+GRAPH = {
+    "report": ("evaluate@ssd", "evaluate@cnn"),
+    "evaluate@ssd": ("train@ssd", "split@voc"),
+    "train@ssd": ("features@ssd",),
+    "features@ssd": ("split@voc", "weights@ssd"),
+    "weights@ssd": (),
+    "split@voc": ("download@voc",),
+    "download@voc": (),
+    "evaluate@cnn": ("train@cnn", "split@mnist"),
+    "train@cnn": ("split@mnist",),
+    "split@mnist": ("download@mnist",),
+    "download@mnist": (),
+}
+SMALL = {"cnn": True, "ssd": False}
+
+
+def test_the_order_is_depth_first_and_the_shortest_chain_comes_first() -> None:
+    order = in_order(GRAPH)
+    assert order[:4] == ["download@mnist", "split@mnist", "train@cnn", "evaluate@cnn"]
+    assert order[-1] == "report"
+
+
+@pytest.mark.parametrize(
+    ("stage", "count"),
+    [
+        ("train@cnn", 1),
+        ("train@ssd", 8),
+        ("features@ssd", 8),
+        ("evaluate@ssd", 8),
+        ("evaluate@cnn", 1),
+        ("split@voc", 1),
+        ("train@users_own", 1),
+    ],
+)
+def test_large_stages_take_all_cores_and_the_others_one(stage: str, count: int) -> None:
+    assert cores.taken(stage, GRAPH, SMALL, total=8) == count
+
+
+class Stages:
+    """Stages that end when they are told to; `log` has each start and end."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.running: dict[str, Future[None]] = {}
+        self.changed = threading.Condition()
+
+    def start(self, stage: str, count: int) -> Future[None]:
+        future = Future[None]()
+        with self.changed:
+            self.log.append(f"{stage} on {count}")
+            self.running[stage] = future
+            self.changed.notify()
+        return future
+
+    def end(self, *stages: str) -> None:
+        """Each in turn, once it runs."""
+        for stage in stages:
+            with self.changed:
+                assert self.changed.wait_for(lambda stage=stage: stage in self.running, 10), (stage, self.log)  # type: ignore[misc]
+                future = self.running.pop(stage)
+                self.log.append(f"{stage} ended")
+            future.set_result(None)
+
+
+def ran(
+    graph: Mapping[str, tuple[str, ...]],
+    takes: Callable[[str], int],
+    ends: tuple[str, ...],
+    total: int = 2,
+    most: int = 4,
+) -> list[str]:
+    stages = Stages()
+    thread = threading.Thread(target=stages.end, args=ends, daemon=True)
+    thread.start()
+    found = run_side_by_side(graph, in_order(graph), takes, total, 4, stages.start)
+    thread.join(10)
+    assert found.keys() == graph.keys()
+    return stages.log
+
+
+def test_a_large_stage_runs_alone_and_is_not_passed_over() -> None:
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": (), "d": ()}
+    log = ran(graph, lambda stage: 2 if stage == "b" else 1, ends=("a", "b", "c", "d"))
+    assert log[:4] == ["a on 1", "a ended", "b on 2", "b ended"]
+    assert sorted(log[4:6]) == ["c on 1", "d on 1"]
+
+
+def test_stages_that_wait_for_none_run_side_by_side_and_their_followers_at_once() -> None:
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "after a": ("a",)}
+    assert ran(graph, lambda _: 1, ends=("a", "after a", "b")) == [
+        "b on 1", "a on 1", "a ended", "after a on 1", "after a ended", "b ended",
+    ]  # fmt: skip
+
+
+def test_what_has_nothing_to_do_waits_for_no_core() -> None:
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ()}
+    log = ran(graph, lambda stage: 1 if stage == "a" else 0, ends=("b", "c", "a"), total=1)
+    assert log[:3] == ["a on 1", "b on 0", "c on 0"]
+
+
+def test_a_stage_that_asks_for_more_than_there_is_runs_alone() -> None:
+    assert ran({"a": ()}, lambda _: 5, ends=("a",), total=2) == ["a on 5", "a ended"]
+
+
+@pytest.fixture
+def threads() -> object:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_small_network_gets_one_thread_unless_it_is_given_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(own_cores.VARIABLE, raising=False)
+    own_cores.use(small=True)
+    assert torch.get_num_threads() == 1
+    own_cores.use()
+    assert torch.get_num_threads() == own_cores.given() == cores.there_are()
+    monkeypatch.setenv(own_cores.VARIABLE, "3")
+    own_cores.use(small=True)
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", ""])
+def test_a_number_of_cores_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(own_cores.VARIABLE, text)
+    with pytest.raises(UserError, match=r"TRAINYARD_CORES: .* is not allowed: it takes an integer >= 1"):
+        own_cores.given()
+    with pytest.raises(ValueError, match=r"TRAINYARD_CORES: .* is not allowed: it takes an integer >= 1"):
+        cores.there_are()
+
+
+def test_the_flow_and_the_stages_mean_the_same_variable() -> None:
+    assert cores.environment(2) == {own_cores.VARIABLE: "2", "OMP_NUM_THREADS": "2"}
