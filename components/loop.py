@@ -49,8 +49,9 @@ class Training:
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
         torch.set_deterministic_debug_mode("warn")
-        order = torch.channels_last if config.channels_last else torch.preserve_format
-        self.model = untrained(task, config, split.spec, weights or {}).to(device).to(memory_format=order)
+        model = untrained(task, config, split.spec, weights or {}).to(device)
+        self.channels_last = config.channels_last is True or (config.channels_last == "auto" and _convolves(model))
+        self.model = model.to(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
         self.norms = batch_norm.trained(self.model)
         self._check_batch_size()
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
@@ -113,6 +114,11 @@ class Training:
                 torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
         else:
             torch.manual_seed(self.config.seed + (len(self.history) + 1) * self.world + self.rank)
+
+
+def _convolves(model: nn.Module) -> bool:
+    """Whether it has convolutions of images, which libraries compute faster where an image's channels lie together."""
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())
 
 
 def is_finished(config: TrainingConfig, history: list[dict[str, Any]], best: State | None) -> bool:
@@ -193,7 +199,7 @@ def _batches(training: Training, part: Part, random: torch.Generator | None) -> 
         whole = ordered[begin:end]
         share = whole[training.rank :: training.world]
         taken = share if len(share) else whole[:1]
-        batch = training.task.batch(training.split, taken).to(training.device, config.channels_last)
+        batch = training.task.batch(training.split, taken).to(training.device, training.channels_last)
         yield batch, len(share), len(whole)
 
 
@@ -266,9 +272,10 @@ class _Sums:
     def add(self, batch: Batch, outputs: Tensor, loss: Tensor, own: int) -> None:
         self.count += own
         for name, value in {"loss": loss * own, **self.training.task.metrics(outputs, batch)}.items():
-            self.totals[name] = self.totals.get(name, torch.zeros_like(value, dtype=torch.float64)) + (
-                value if own else torch.zeros_like(value)
-            )
+            if name not in self.totals:
+                self.totals[name] = torch.zeros_like(value, dtype=torch.float64)
+            if own:
+                self.totals[name] += value
 
     def means(self) -> dict[str, float]:
         count = torch.tensor(self.count, dtype=torch.float64, device=self.training.device)

@@ -36,7 +36,9 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="auto (bfloat16 on a GPU that has it, else float32) | float32 | bfloat16"
     )
-    channels_last: bool = Field(description="true | false, memory order of images and convolutions")
+    channels_last: Literal["auto"] | bool = Field(
+        description="auto (where there are convolutions) | true | false, memory order of images and convolutions"
+    )
     patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
     keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
 

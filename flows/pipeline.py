@@ -145,6 +145,8 @@ def _states(
         return futures[stage]
 
     run_side_by_side(graph, in_order(graph), takes, total, STAGES_AT_ONCE, start)
+    for future in futures.values():
+        future.wait()  # has ended, but knows its state from now on
     return {name: futures[name].state for name in graph}
 
 

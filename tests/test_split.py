@@ -72,7 +72,7 @@ def test_a_class_too_rare_to_share_is_refused() -> None:
 
 
 def test_an_opened_split_is_memory_mapped_and_read_only(made_split: Split) -> None:
-    assert isinstance(made_split.arrays["inputs"], np.memmap)
+    assert isinstance(made_split.arrays["inputs"].base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         made_split.arrays["inputs"][0] = 0
     assert made_split.spec.input_shape == (1, 28, 28)

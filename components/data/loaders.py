@@ -78,7 +78,8 @@ def open_split(folder: Path) -> Split:
     summary = json.loads(text)
     return Split(
         folder=folder,
-        arrays={n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in summary["arrays"]},
+        # As plain arrays over the mapped files: numpy's own class for these takes its time at each batch.
+        arrays={n: np.asarray(np.load(folder / f"{n}.npy", mmap_mode="r")) for n in summary["arrays"]},
         rows={p: np.load(folder / f"{p}.npy") for p in PARTS},
         classes=tuple(summary["classes"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
