@@ -8,17 +8,15 @@ A section is named after the file that declares it (declarations.py).
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -31,6 +29,7 @@ from components.declarations import declaration as declaration
 from components.declarations import declared_in as declared_in
 from components.declarations import section_type
 from components.declarations import section_types as section_types
+from components.faults import fault, kind_of, nearest, shown, yaml_fault
 from components.search_space import FORMS, Grow, Range, Search
 from components.search_space import faults as space_faults
 from components.section import Section as Section
@@ -85,10 +84,14 @@ class ParamsError(UserError):
 
 @dataclass(frozen=True)
 class Params:
-    """A checked params.yaml: the general values and each named section, in the file's order."""
+    """A checked params.yaml: the general values and each named section, in the file's order.
+
+    digest: of the file and the code that has checked it; "" of values that stand in no file.
+    """
 
     general: General
     sections: Mapping[str, Section]
+    digest: str = ""
 
     @property
     def paths(self) -> Paths:
@@ -127,14 +130,23 @@ def load(file: Path = FILE) -> Params:
     general = _section(General, {k: v for k, v in values.items() if k in General.model_fields}, "", faults)
     digest = verified.digest_of(text)
     if general and verified.is_verified(digest, file.parent / general.paths.runs):
-        return Params(general, _Sections(values))
+        return Params(general, _Sections(values), digest)
     sections = _all_sections(values, faults)
     if general:
-        faults += space_faults(general.sweep, general.grow, sections, [*declared_in(MODELS)], _nearest)
+        faults += space_faults(general.sweep, general.grow, sections, [*declared_in(MODELS)], nearest)
     if faults or general is None:
         raise ParamsError(file, faults)
-    verified.remember(digest, file.parent / general.paths.runs)
-    return Params(general, {name: sections[name] for name in values if name in sections})
+    settings = Params(general, {name: sections[name] for name in values if name in sections}, digest)
+    verified.remember(digest, file.parent / general.paths.runs, told(settings))
+    return settings
+
+
+def told(settings: Params) -> dict[str, Any]:
+    """What a flow has to know: {"values": as nested as the file, "small": model → whether a core is enough for it}."""
+    values = settings.general.model_dump(mode="json")
+    values |= {name: section.model_dump(mode="json") for name, section in settings.sections.items()}
+    small = {name: declaration(MODELS, name, "TASK", "model").small for name in declared_in(MODELS)}
+    return {"values": values, "small": small}
 
 
 def _all_sections(values: Mapping[str, Any], faults: list[str]) -> dict[str, Section]:
@@ -143,7 +155,7 @@ def _all_sections(values: Mapping[str, Any], faults: list[str]) -> dict[str, Sec
     sections: dict[str, Section] = {}
     for name in values:
         if name not in types and name not in general_names:
-            faults.append(f"{name}: unknown section{_nearest(str(name), [*general_names, *types])}")
+            faults.append(f"{name}: unknown section{nearest(str(name), [*general_names, *types])}")
     for name, kind in types.items():
         if name not in values:
             faults.append(f"{name}: missing section; it needs {', '.join(kind.model_fields)}")
@@ -165,7 +177,7 @@ def _unknown_names(sections: Mapping[str, Section]) -> list[str]:
         for name, section in sections.items():
             given = getattr(section, key, None)
             if given is not None and given not in known:
-                faults.append(f"{name}.{key}: {given!r} is no {kind}{_nearest(given, known, prefix='')}")
+                faults.append(f"{name}.{key}: {given!r} is no {kind}{nearest(given, known, prefix='')}")
     return faults
 
 
@@ -179,77 +191,25 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(file, [f"cannot be read: {error}"]) from None
     except YAMLError as error:
-        raise ParamsError(file, [f"not YAML: {_yaml_fault(error)}"]) from None
+        raise ParamsError(file, [f"not YAML: {yaml_fault(error)}"]) from None
     if values is None:
         raise ParamsError(file, ["the file is empty; `git checkout params.yaml` brings the committed one back"])
     if not isinstance(values, dict):
-        raise ParamsError(file, [f"expected sections (`name: values`), found a {_kind(values)}"])
+        raise ParamsError(file, [f"expected sections (`name: values`), found a {kind_of(values)}"])
     return text, values
-
-
-def _yaml_fault(error: YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"{problem}{where}"
 
 
 def _section(kind: type[S], values: Any, prefix: str, faults: list[str]) -> S | None:
     if not isinstance(values, dict):
         wanted = ", ".join(kind.model_fields)
-        faults.append(f"{prefix.rstrip('.')}: expected a section with {wanted}; found {_shown(values)}")
+        faults.append(f"{prefix.rstrip('.')}: expected a section with {wanted}; found {shown(values)}")
         return None
     try:
         # Through JSON, where a list may become a tuple even under strict types.
         return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        faults += [_fault(kind, prefix, details) for details in error.errors()]
+        faults += [fault(kind, prefix, details) for details in error.errors()]
         return None
-
-
-def _fault(kind: type[Section], prefix: str, details: ErrorDetails) -> str:
-    path = prefix + ".".join(str(part) for part in details["loc"])
-    owner, description = _declared(kind, details["loc"])
-    if details["type"] == "extra_forbidden":
-        parent = prefix + "".join(f"{part}." for part in details["loc"][:-1])
-        near = _nearest(str(details["loc"][-1]), list(owner.model_fields), parent)
-        return f"{path}: unknown key (its value is {_shown(details['input'])}){near}"
-    allowed = f"; allowed: {description}" if description else ""
-    if details["type"] == "missing":
-        return f"{path}: missing{allowed}"
-    message = details["msg"].removeprefix("Value error, ")
-    return f"{path}: {_shown(details['input'])} is not allowed: {message[0].lower()}{message[1:]}{allowed}"
-
-
-def _declared(kind: type[Section], location: tuple[int | str, ...]) -> tuple[type[Section], str | None]:
-    """The section that the last part of a location stands in, and that key's description."""
-    owner, description = kind, None
-    for part in location:
-        field = owner.model_fields.get(str(part))
-        if field is None:
-            break
-        description = field.description
-        nested = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
-        owner = next((t for t in nested if issubclass(t, Section)), owner)
-    return owner, description
-
-
-def _nearest(name: str, known: list[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {prefix}{near[0]}?"
-    return f"; known here: {', '.join(known)}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _kind(value: Any) -> str:
-    return {str: "text", list: "list", int: "number", float: "number", bool: "true/false"}.get(
-        type(value), type(value).__name__
-    )
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -278,16 +238,13 @@ def main() -> None:
 
         print(json.dumps(of_changes(General, section_types())))
         return
-    params = load()
-    resolved = params.general.model_dump(mode="json")
-    resolved |= {name: section.model_dump(mode="json") for name, section in params.sections.items()}
+    settings = load()
     if given.json:
-        small = {name: declaration(MODELS, name, "TASK", "model").small for name in declared_in(MODELS)}
-        print(json.dumps({"values": resolved, "small": small}))
+        print(json.dumps(verified.told(settings.digest, Path(settings.paths.runs)) or told(settings)))
         return
     yaml = YAML()
     yaml.default_flow_style = None
-    yaml.dump(resolved, sys.stdout)
+    yaml.dump(told(settings)["values"], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ The scratch folder keeps a digest of the file and of the code that judges it.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
 from components.files import write_whole
 
-NAME = "params.verified"
+NAME = "params.json"
 CODE = Path(__file__).resolve().parent
 
 
@@ -27,13 +30,24 @@ def digest_of(text: str) -> str:
 
 def is_verified(digest: str, runs: Path) -> bool:
     """Whether the file of this digest was without fault."""
-    try:
-        return (runs / NAME).read_text(encoding="utf-8") == digest
-    except (OSError, ValueError):
-        return False
+    return _record(runs).get("digest") == digest
 
 
-def remember(digest: str, runs: Path) -> None:
+def told(digest: str, runs: Path) -> Mapping[str, Any] | None:
+    """What was remembered with the file of this digest, if it was."""
+    record = _record(runs)
+    return record["told"] if record.get("digest") == digest else None
+
+
+def remember(digest: str, runs: Path, told: Mapping[str, Any]) -> None:
     """Note that the file of this digest is without fault, if that can be written."""
     with suppress(OSError):
-        write_whole(runs / NAME, digest)
+        write_whole(runs / NAME, json.dumps({"digest": digest, "told": told}))
+
+
+def _record(runs: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((runs / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 
+from components import cluster
 from components import cores as own_cores
 from components.params import UserError
-from flows import cores
+from flows import cores, head
 from flows.graph import in_order
 from flows.side_by_side import run_side_by_side
 
@@ -149,3 +152,43 @@ def test_a_number_of_cores_that_is_none_is_refused(text: str, monkeypatch: pytes
 
 def test_the_flow_and_the_stages_mean_the_same_variable() -> None:
     assert cores.environment(2) == {own_cores.VARIABLE: "2", "OMP_NUM_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "started"),
+    [
+        ({}, False),
+        ({"TRAINYARD_WORKERS": "1"}, False),
+        ({"TRAINYARD_WORKERS": "2"}, True),
+        ({"TRAINYARD_WORKERS": "none"}, False),  # which the training refuses in its own words
+        ({"CUDA_VISIBLE_DEVICES": "0"}, False),
+        ({"CUDA_VISIBLE_DEVICES": "0,1"}, True),
+        ({"CUDA_VISIBLE_DEVICES": "0,1", "TRAINYARD_WORKERS": "1"}, False),
+        ({"CUDA_VISIBLE_DEVICES": ""}, False),
+    ],
+    ids=str,
+)
+def test_a_flow_starts_a_ray_head_for_several_workers_alone(
+    variables: dict[str, str], started: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("TRAINYARD_WORKERS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(head, "NVIDIA", tmp_path / "no driver here")
+    monkeypatch.setattr(head, "ray_head", lambda repo: nullcontext({"RAY_ADDRESS": "started"}))
+    with head.head_for_trainings(tmp_path) as environment:
+        assert (environment == {"RAY_ADDRESS": "started"}) == started
+
+
+def test_a_training_takes_a_cluster_where_one_is_named_or_several_workers_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_ADDRESS", "TRAINYARD_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+    assert [cluster.is_asked_for(gpus) for gpus in (0, 1, 2)] == [False, False, True]
+    monkeypatch.setenv("TRAINYARD_WORKERS", "1")
+    assert not cluster.is_asked_for(gpus=2)
+    monkeypatch.setenv("TRAINYARD_WORKERS", "2")
+    assert cluster.is_asked_for(gpus=0)
+    monkeypatch.setenv("TRAINYARD_WORKERS", "1")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert cluster.is_asked_for(gpus=0)

@@ -62,3 +62,25 @@ def test_a_users_own_file_that_changed_is_noticed_and_read_anew(own: Project) ->
     assert after.fingerprint != before
     assert np.bincount(after.arrays["targets"]).tolist() == [120] * 10
     assert "Nothing to do" in own.run("flows.pipeline", "--plan", "split@mnist").stdout
+
+
+KILLED_ONCE = (
+    "stages:\n"
+    "  first: {cmd: 'test -e .once || { touch .once; kill -9 $$; }; echo done > first.txt', outs: [first.txt]}\n"
+)
+KILLED_ALWAYS = "stages:\n  first: {cmd: 'echo again >> .tries; kill -9 $$', outs: [first.txt]}\n"
+
+
+def test_a_stage_whose_process_was_killed_runs_once_more_and_no_more_than_that(small: Project) -> None:
+    """As where memory ran out: nobody here has killed it."""
+    (small.folder / "dvc.yaml").write_text(KILLED_ONCE)
+    done = small.run("flows.pipeline", seconds=200)
+    assert done.returncode == 0, done.stdout
+    assert "first: its process was killed; once more, from where it was" in done.stdout
+    assert (small.folder / "first.txt").read_text() == "done\n"
+
+    (small.folder / "dvc.yaml").write_text(KILLED_ALWAYS)
+    done = small.run("flows.pipeline", seconds=200)
+    assert done.returncode == 1
+    assert "first failed" in done.stdout
+    assert (small.folder / ".tries").read_text() == "again\nagain\n"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,13 @@ from torch import distributed, nn
 
 from components import batch_norm, loop
 from components.data.loaders import Split, open_split
-from components.gradients import clip_gradients, penalty
+from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
 from components.loop import State, Training, fit, validate
+from components.models import cnn
 from components.models.cnn import TASK
 from components.params import UserError
-from tests.conftest import CPU, Config
+from tests.conftest import CPU, REPO, Config
 
 
 def trained(config: Any, split: Split, resume: State | None = None) -> tuple[Training, list[State]]:
@@ -256,3 +260,56 @@ def test_with_two_workers_and_batch_norm_the_model_that_is_kept_is_the_one_that_
     alone = Training(TASK, settings, made_split, CPU)
     alone.model.load_state_dict(kept["model"])
     assert validate(alone, "validation")["loss"] == pytest.approx(kept["history"][0]["validation_loss"], rel=1e-6)
+
+
+def test_a_training_imports_no_compiler() -> None:
+    """Importing torch's takes longer than many a training's epochs."""
+    code = (
+        "import sys, torch; from torch import nn; from types import SimpleNamespace as N\n"
+        "from components.gradients import make_optimizer\n"
+        "for kind in ('adam', 'sgd', 'nadam'):\n"
+        "    model = nn.Linear(2, 2)\n"
+        "    made = make_optimizer(model, N(optimizer=kind, learning_rate=0.1, momentum=0.9))\n"
+        "    model(torch.ones(1, 2)).sum().backward(); made.step(); made.zero_grad()\n"
+        "    made.load_state_dict(made.state_dict())\n"
+        "assert 'torch._dynamo' not in sys.modules and 'torch._inductor' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "nadam"])
+def test_the_optimizers_take_torchs_own_steps(name: str, config: Config) -> None:
+    """To the last digits, which a pass over all weights at once may round otherwise."""
+    kinds: dict[str, Any] = {
+        "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9), "nadam": torch.optim.NAdam
+    }  # fmt: skip
+    own = kinds[name]
+    torch.manual_seed(0)
+    one, inputs = nn.Linear(20, 5), torch.randn(8, 20)
+    two = copy.deepcopy(one)
+    ours = make_optimizer(two, config(optimizer=name, learning_rate=0.01))
+    pairs = ((one, own(one.parameters(), lr=0.01)), (two, ours))
+    for _ in range(20):
+        for model, optimizer in pairs:
+            optimizer.zero_grad()
+            model(inputs).square().mean().backward()
+            optimizer.step()
+    assert torch.allclose(one.weight, two.weight, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(one.weight, nn.Linear(20, 5).weight)
+
+
+def test_a_state_leaves_frozen_weights_out_and_going_on_has_them_again(made_split: Split, config: Config) -> None:
+    def half_frozen(settings: Any, data: Any) -> nn.Module:
+        model = cnn.build(settings, data)
+        model.get_parameter("features.0.weight").requires_grad_(False)
+        return model
+
+    task, settings = replace(TASK, build=half_frozen), config(epochs=2)
+    states: list[State] = []
+    whole = fit(task, settings, made_split, CPU, lambda _, state: states.append(copy.deepcopy(state)))  # type: ignore[arg-type]
+    assert "features.0.weight" in whole.model.state_dict()
+    assert "features.0.weight" not in states[0]["model"]
+    assert "features.0.weight" not in states[0]["best"]["model"]
+    resumed = fit(task, settings, made_split, CPU, lambda *_: None, resume=states[0])
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name

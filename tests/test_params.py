@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -226,3 +227,19 @@ def test_a_checked_file_is_checked_again_after_a_change_of_code(
     assert verified.digest_of(COMMITTED) == before
     (tmp_path / "one.py").write_text("x = 2")
     assert verified.digest_of(COMMITTED) != before
+
+
+def test_what_a_flow_has_to_know_is_told_without_torch_once_a_file_was_checked(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(COMMITTED)
+    code = "import sys; from components import params; sys.argv[1:] = ['--json']; params.main(); "
+    code += "print('torch' in sys.modules)"
+    own = {**os.environ, "PYTHONPATH": str(REPO)}
+    ran = [
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=own, text=True, capture_output=True, check=True)
+        for _ in range(2)
+    ]
+    (first, with_torch), (second, without) = (each.stdout.splitlines() for each in ran)
+    assert (with_torch, without) == ("True", "False")
+    assert first == second
+    assert json.loads(first)["values"]["cnn"]["dropout"] == 0.25
+    assert json.loads(first)["small"] == {**dict.fromkeys(params.declared_in(params.MODELS), True), "ssd": False}
