@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from pyarrow import fs
 from ruamel.yaml import YAML
 
@@ -40,6 +41,7 @@ needs_mirror = pytest.mark.skipif(not MIRROR.exists(), reason="needs the mirror 
 
 PRETRAINED = ("transfer", "detection", "sliding_window", "ssd")
 TEXTS = ("word2vec", "lstm")
+SERVED = ("flows.pipeline", "flows.serve", "flows.sweep")  # commands that start a Prefect server
 AUTOENCODERS = ("autoencoder", "denoising", "vae")
 
 Config = Callable[..., cnn.Config]
@@ -108,11 +110,22 @@ def config(committed: params.Params) -> Config:
     return lambda **changes: cnn.Config.model_validate({**section, **changes}, strict=False)
 
 
-class Project:
-    """A copy of the project in a folder of its own, as a user has it after `git clone`."""
+@pytest.fixture(scope="session", autouse=True)
+def _shared_by_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = tmp_path_factory.getbasetemp()
+    Project.shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+
+class Project:
+    """A copy of the project in a folder of its own, as a user has it after `git clone`.
+
+    has_run_before: whether Prefect finds an empty database there, which it else makes in some 15 seconds.
+    """
+
+    shared: Path  # a folder of all tests of this run
+
+    def __init__(self, folder: Path, has_run_before: bool = True) -> None:
+        self.folder, self.has_run_before = folder, has_run_before
         self.started: list[subprocess.Popen[str]] = []
         files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -149,6 +162,8 @@ class Project:
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start `python -m …` with both outputs in one pipe, in a process group of its own, as a terminal does."""
+        if self.has_run_before and command[0] in SERVED and "--plan" not in command:
+            self._put_database()
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=self.folder,
@@ -160,6 +175,20 @@ class Project:
         )
         self.started.append(process)
         return process
+
+    def _put_database(self) -> None:
+        home, made = self.folder / ".prefect", self.shared / "prefect.db"
+        if home.exists():
+            return
+        with FileLock(f"{made}.lock"):
+            if not made.exists():
+                with tempfile.TemporaryDirectory() as new:
+                    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+                    own = {**self.environment, "PREFECT_HOME": new}
+                    subprocess.run(command, cwd=new, env=own, capture_output=True, check=True)
+                    shutil.copyfile(Path(new, "prefect.db"), made)
+        home.mkdir(mode=0o700)
+        shutil.copyfile(made, home / "prefect.db")
 
     def interrupt(self, process: subprocess.Popen[str]) -> str:
         """Ctrl-C: SIGINT to the whole group. What it says from then on; it has half a minute."""
@@ -195,9 +224,9 @@ def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
     pytest.fail(f"{text!r} was never printed")
 
 
-def with_small_pictures(folder: Path) -> Project:
+def with_small_pictures(folder: Path, has_run_before: bool = True) -> Project:
     """A project in `folder` with few flowers and scenes, a user's own folders, whose models start at random."""
-    project = Project(folder / "project")
+    project = Project(folder / "project", has_run_before)
     with fewer_pictures():
         flowers.make(folder / "flowers")
         (folder / "voc").mkdir()

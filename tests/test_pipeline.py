@@ -34,7 +34,7 @@ OTHERS = (
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
-    project = with_small_pictures(tmp_path_factory.mktemp("ran"))
+    project = with_small_pictures(tmp_path_factory.mktemp("ran"), has_run_before=False)
     project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
     project.change(reuse__steps=20, reuse__seeds=1, manifold__epochs=1)
