@@ -123,6 +123,7 @@ class Project:
     """
 
     shared: Path  # a folder of all tests of this run
+    has_run_before = True
 
     def __init__(self, folder: Path, has_run_before: bool = True) -> None:
         self.folder, self.has_run_before = folder, has_run_before
