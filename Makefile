@@ -27,6 +27,7 @@ format: $(INSTALLED)
 	@$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)
+	@$(BIN)/python -m bench.loop
 	@$(BIN)/python -m bench.autoencoders
 	@$(BIN)/python -m bench.mnist
 	@$(BIN)/python -m bench.text
