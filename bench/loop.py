@@ -2,7 +2,7 @@
 
     python -m bench.loop [--examples 12000] [--rounds 5]
 
-On images of chance, since speed does not depend on what they show. Epochs after the first of each turn count.
+On random images, since speed does not depend on what they show. Epochs after the first of each turn count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EPOCHS = 3  # a turn, of which the first does not count
 
 
 def digits(folder: Path, examples: int) -> Split:
-    """Images of chance in MNIST's shape; a fifth validates."""
+    """Random images in MNIST's shape; a fifth validates."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (examples, 1, 28, 28), dtype=np.uint8)
     rows = np.arange(examples)

@@ -101,7 +101,7 @@ class Attempt:
     def keep(self, state: State) -> None:
         """Raises OSError, or UserError of a storage, if this state or the one before it could not be written."""
         content = as_bytes(state)  # now: the next epoch changes the tensors
-        self.wait()
+        self._wait()
         file = self.folder / f"checkpoint_{len(state['history']):06d}" / STATE_FILE
         self._writing = self._writer.submit(self._write, file, content)
 
@@ -111,13 +111,13 @@ class Attempt:
             self.newest.parent.delete()
         self.newest = file
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         if self._writing:
             self._writing.result()
 
     def end(self) -> Location:
         """The last state's file, once it is written. Raises as `keep` does."""
-        self.wait()
+        self._wait()
         assert self.newest is not None, "an epoch was reported, so there is a checkpoint"
         return self.newest
 

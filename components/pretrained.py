@@ -71,6 +71,11 @@ class PretrainedConfig(TrainingConfig):
     def augments(self) -> bool:
         return self.flip > 0 or self.crop < 1 or self.colour > 0
 
+    @property
+    def small(self) -> bool:
+        """Only where what is trained is a head on stored features, and not the backbone."""
+        return self.store_features and not self.augments and self.freeze == "all"
+
 
 class Pretrained(nn.Module):
     """A backbone with a frozen beginning, and what a subclass makes of its features in `rest`.

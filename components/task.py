@@ -47,6 +47,11 @@ class TrainingConfig(Section):
         """Whether the training begins with weights that an earlier stage left."""
         return False
 
+    @property
+    def small(self) -> bool:
+        """Whether its training gains little from a second core, so that two such train better side by side."""
+        return True
+
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
         """The keys that no sweep can vary, each with the reason."""
@@ -131,7 +136,6 @@ class Task:
               batches; the generator, which alone may bring chance in, is None outside training.
     describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     goal:     what a sweep looks for.
-    small:    whether its training gains little from a second core, so that two such train better side by side.
     """
 
     name: str
@@ -149,7 +153,6 @@ class Task:
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
     goal: Goal = Goal("loss", more=False)
-    small: bool = True
 
 
 def load_task(name: str) -> Task:

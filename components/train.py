@@ -97,9 +97,9 @@ def main() -> None:
     name = parser.parse_args().task
     settings = params.load()
     task = load_task(name)
-    cores.use(task.small)
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
+    cores.use(config.small)
     split = training_split(settings.paths, name, config)
     weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
     if weights:

@@ -45,7 +45,8 @@ def train_worker(job: dict[str, Any]) -> str | None:
     Returns the text of a fault that the user can mend, which Ray must not try again.
     """
     task = load_task(job["task"])
-    if task.small:
+    config = task.config.model_validate_json(job["config"])
+    if config.small:
         torch.set_num_threads(1)  # of the worker's cores, which Ray has told torch of
     device = get_device()
     if device.type == "cuda":
@@ -60,7 +61,7 @@ def train_worker(job: dict[str, Any]) -> str | None:
     if (fault := _any_fault(fault, group)) or ready is None:
         return fault
     try:
-        fit(task, task.config.model_validate_json(job["config"]), device=device, report=_report, **ready)
+        fit(task, config, device=device, report=_report, **ready)
     except UserError as error:
         return str(error)
     return None

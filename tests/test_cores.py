@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from components import cluster
+from components import cluster, params
 from components import cores as own_cores
 from components.params import UserError
+from components.task import TrainingConfig
 from flows import cores, head
 from flows.graph import in_order
 from flows.side_by_side import run_side_by_side
@@ -192,3 +194,23 @@ def test_a_training_takes_a_cluster_where_one_is_named_or_several_workers_are(mo
     monkeypatch.setenv("TRAINYARD_WORKERS", "1")
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert cluster.is_asked_for(gpus=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "small"),
+    [
+        ("cnn", {}, True),
+        ("transfer", {}, True),
+        ("transfer", {"freeze": 3}, False),
+        ("transfer", {"flip": 0.5}, False),
+        ("detection", {"store_features": False}, False),
+        ("ssd", {}, False),
+    ],
+    ids=str,
+)
+def test_a_training_that_passes_images_through_a_backbone_is_not_small(
+    model: str, changes: dict[str, Any], small: bool, committed: params.Params
+) -> None:
+    config = committed.sections[model].model_copy(update=changes)
+    assert isinstance(config, TrainingConfig)
+    assert config.small == small

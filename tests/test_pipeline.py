@@ -16,7 +16,7 @@ import pytest
 from components.cluster import free_port
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
 
-WHOLE_PIPELINE_SECONDS = 1500  # 45 stages, of which 10 start Ray; most often a third of this
+WHOLE_PIPELINE_SECONDS = 1500  # 45 stages; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
 STUDIES = ("reuse", "manifold", "anomaly")

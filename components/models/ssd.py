@@ -36,6 +36,10 @@ class Config(PretrainedConfig):
     nms: float = Field(gt=0, le=1, description="a number in (0, 1]: the most that two detections of a class overlap")
 
     @property
+    def small(self) -> bool:
+        return False
+
+    @property
     def base_network(self) -> str:
         return BASES.get(self.backbone, self.backbone)
 
@@ -148,5 +152,4 @@ TASK = Task(
     describe=many_objects.describe,
     predict=predict,
     augment=augment.many_boxes,
-    small=False,
 )
