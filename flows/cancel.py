@@ -6,14 +6,26 @@ python -m flows.cancel left    tell the server of runs that ended with the worke
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
+from prefect.settings import get_current_settings
 from prefect.states import Cancelled, Cancelling, Crashed
 
 from flows.command import run_main
@@ -21,6 +33,7 @@ from flows.deploy import POOL
 from flows.loopback import without_proxy
 from flows.server import ServerError, require_server
 
+LEASES = "concurrency_leases"  # a folder in Prefect's home, where its file storage keeps one file a lease
 ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
@@ -61,6 +74,24 @@ def end_left(client: SyncPrefectClient) -> None:
         print(f"{run.name} had not ended when its worker was stopped: {name}")
 
 
+def free_places(client: SyncPrefectClient, leases: Path) -> None:
+    """Let each deployment of the pool run again. No run is left by now, but a place may still count as taken.
+
+    Where the server was killed between two of its writes, it would be so until a lease ends, and every run that falls
+    due until then would be cancelled.
+    """
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    limits = [found.global_concurrency_limit for found in client.read_deployments(work_pool_filter=pool)]
+    own = {str(limit.id) for limit in limits if limit}
+    for file in leases.glob("*.json"):
+        with suppress(ValueError, KeyError, httpx.HTTPStatusError):  # the index of all, or one that has just ended
+            if own.issuperset(json.loads(file.read_text())["resource_ids"]):
+                client.release_concurrency_slots_with_lease(UUID(file.stem))
+    for limit in limits:
+        if limit and limit.active_slots:
+            client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
 def main() -> None:
     without_proxy()
     try:
@@ -68,6 +99,7 @@ def main() -> None:
         with get_client(sync_client=True) as client:
             if sys.argv[1] == "left":
                 end_left(client)
+                free_places(client, get_current_settings().home.resolve() / LEASES)
             else:
                 cancel(client, float(sys.argv[1]))
     except (ServerError, TimeoutError, PrefectException, httpx.HTTPError) as error:
