@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from components import artifact, cores, params
+from components import allocator, artifact, cores, params
 from components.artifact import Artifact
 from components.data.loaders import Split, open_split
 from components.files import whole_folder, write_whole
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("task", help="a model's name, such as cnn")
     name = parser.parse_args().task
     cores.use()
+    allocator.keep_freed()
     paths = params.load().paths
     trained = artifact.load(Path(paths.models) / name)
     split = open_split(Path(paths.split) / trained.config.data)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from components import cores, params
+from components import allocator, cores, params
 from components.data.loaders import SUMMARY, Part, Split, open_split, save_split
 from components.files import whole_folder
 from components.params import UserError
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("task", help="a model's name, such as transfer")
     name = parser.parse_args().task
     cores.use()
+    allocator.keep_freed()
     settings = params.load()
     task, config = load_task(name), settings.sections[name]
     if not isinstance(config, PretrainedConfig):

@@ -18,15 +18,17 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from components import batch_norm
+from components import batch_norm, gradients
 from components.data.loaders import Part, Split
 from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
 from components.params import UserError
+from components.sums import Sums
 from components.task import Batch, Task, TrainingConfig, frozen, untrained
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]
+VALIDATED_AT_ONCE = 256  # examples, at most four batches
 
 
 class Training:
@@ -175,14 +177,20 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return nullcontext()
 
 
+def _batch_size(config: TrainingConfig, part: Part) -> int:
+    """Examples of a global batch. Where no gradients are kept, a small network has room for more at once."""
+    if part == "train" or not config.small:
+        return config.batch_size
+    return min(4 * config.batch_size, max(config.batch_size, VALIDATED_AT_ONCE))
+
+
 def _cuts(training: Training, rows: int, part: Part) -> list[int]:
     """Where each global batch begins, and the end of the last.
 
     In training with batch norm each worker needs two examples, or it could normalise none: a last batch with fewer
     joins the one before.
     """
-    config = training.config
-    begins = [*range(0, rows, config.batch_size)]
+    begins = [*range(0, rows, _batch_size(training.config, part))]
     if training.norms and part == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
         begins.pop()
     return [*begins, rows]
@@ -193,8 +201,8 @@ def _batches(training: Training, part: Part, random: torch.Generator | None) -> 
 
     A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
     """
-    config = training.config
-    ordered = training.task.order(training.split, training.split.rows[part], config.batch_size, random)
+    size = _batch_size(training.config, part)
+    ordered = training.task.order(training.split, training.split.rows[part], size, random)
     for begin, end in itertools.pairwise(_cuts(training, len(ordered), part)):
         whole = ordered[begin:end]
         share = whole[training.rank :: training.world]
@@ -208,16 +216,17 @@ def _train_epoch(training: Training) -> dict[str, Any]:
     training.parallel.train()
     steps = len(_cuts(training, len(training.split.rows["train"]), "train")) - 1
     statistics = LayerStatistics(model, steps)
-    sums = _Sums(training)
+    sums = Sums(training.task, training.device, training.world)
     for batch, own, whole in _batches(training, "train", training.sampler):
-        training.optimizer.zero_grad(set_to_none=True)
+        gradients.clear(training.optimizer)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
             with batch_norm.explained(training.task.name, training.world):
                 outputs = training.parallel(batch.inputs)
             loss = training.task.loss(config, outputs.float(), batch)
+        sums.add(batch, outputs.detach().float(), loss.detach(), own)  # while the outputs are in the cores' caches
         # DistributedDataParallel averages over workers, whose shares may differ by one example.
-        objective = loss * (own * training.world / whole)
+        objective = loss if own * training.world == whole else loss * (own * training.world / whole)
         if config.l1 or config.l2:
             objective = objective + penalty(model, config.l1, config.l2)
         objective.backward()
@@ -225,7 +234,6 @@ def _train_epoch(training: Training) -> dict[str, Any]:
         clip_gradients(model, config)
         training.optimizer.step()
         statistics.after_step()
-        sums.add(batch, outputs.detach().float(), loss.detach(), own)
     return {**sums.means(), "gradient_norm": statistics.total(), "layers": statistics.layers()}
 
 
@@ -250,7 +258,7 @@ def validate(training: Training, part: Part) -> dict[str, float]:
         for buffer in training.model.buffers():  # batch norm's, from rank 0, whose model is kept
             distributed.broadcast(buffer, src=0)
     training.model.eval()
-    sums = _Sums(training)
+    sums = Sums(training.task, training.device, training.world)
     drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
     for batch, own, _ in _batches(training, part, random=None):
         batch = training.task.draw(training.config, batch, drawn)
@@ -259,30 +267,6 @@ def validate(training: Training, part: Part) -> dict[str, float]:
         outputs = outputs.float()
         sums.add(batch, outputs, training.task.loss(training.config, outputs, batch), own)
     return sums.means()
-
-
-class _Sums:
-    """Loss and metrics summed over examples on the device, then over workers, in float64."""
-
-    def __init__(self, training: Training) -> None:
-        self.training = training
-        self.totals: dict[str, Tensor] = {}
-        self.count = 0
-
-    def add(self, batch: Batch, outputs: Tensor, loss: Tensor, own: int) -> None:
-        self.count += own
-        for name, value in {"loss": loss * own, **self.training.task.metrics(outputs, batch)}.items():
-            if name not in self.totals:
-                self.totals[name] = torch.zeros_like(value, dtype=torch.float64)
-            if own:
-                self.totals[name] += value
-
-    def means(self) -> dict[str, float]:
-        count = torch.tensor(self.count, dtype=torch.float64, device=self.training.device)
-        values = torch.stack([*self.totals.values(), count])
-        if self.training.world > 1:
-            distributed.all_reduce(values)
-        return {n: (v / values[-1]).item() for n, v in zip(self.totals, values[:-1], strict=True)}
 
 
 def _check_finite(training: Training, epoch: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from components import artifact, checkpoints, cluster, cores, loop, params
+from components import allocator, artifact, checkpoints, cluster, cores, loop, params
 from components.cluster import TrainingError
 from components.data import loaders
 from components.distributed import fit_on_ray
@@ -100,6 +100,7 @@ def main() -> None:
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
     cores.use(config.small)
+    allocator.keep_freed()
     split = training_split(settings.paths, name, config)
     weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
     if weights:

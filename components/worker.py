@@ -16,6 +16,7 @@ from ray.train import Checkpoint
 from ray.train.torch import get_device
 from torch import Tensor, distributed
 
+from components import allocator
 from components.checkpoints import STATE_FILE, DamagedCheckpointError, load_state, save_state, try_load
 from components.data.loaders import Split, open_split
 from components.loop import State, fit
@@ -48,6 +49,7 @@ def train_worker(job: dict[str, Any]) -> str | None:
     config = task.config.model_validate_json(job["config"])
     if config.small:
         torch.set_num_threads(1)  # of the worker's cores, which Ray has told torch of
+    allocator.keep_freed()
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # where NCCL gathers the workers' random states

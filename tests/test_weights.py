@@ -6,6 +6,7 @@ import pickle
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,8 +26,9 @@ from components.data import sources
 from components.data.loaders import DataSpec
 from components.models import ssd, transfer
 from components.params import UserError
+from components.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD
 from components.task import load_task, untrained
-from components.weights import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, load_weights, prepare, read_weights, remapped
+from components.weights import load_weights, prepare, read_weights, remapped
 from tests.conftest import MIRROR, needs_mirror
 
 DAISY = 985  # of ImageNet's classes
@@ -82,6 +84,38 @@ def test_a_hubs_weights_are_what_the_model_starts_from(
     model = starts_with(config, tmp_path / "weights")
     for name in ("conv1.0.weight", "layer4.0.conv2.weight", "layer1.0.bn1.running_var"):
         assert torch.equal(model[f"backbone.net.{name}"], published[name])
+
+
+def test_what_several_models_start_from_is_fetched_once(hub: Path, section: Sectioned, tmp_path: Path) -> None:
+    def prepared(name: str) -> bytes:
+        prepare("transfer", section(weights="hub"), tmp_path / name, kept=tmp_path / "kept")
+        return (tmp_path / name / weights.FILE).read_bytes()
+
+    with ThreadPoolExecutor() as pool:
+        one, *others = pool.map(prepared, ["first", "second", "third"])
+    assert others == [one, one]
+    shutil.rmtree(hub)
+    assert prepared("later") == one
+
+
+def test_another_hubs_file_of_the_same_name_is_not_taken_for_the_one_that_is_kept(
+    hub: Path, section: Sectioned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"could not be had from its hub: .*refused"):
+        prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+
+
+def test_a_fetch_that_breaks_off_keeps_nothing(hub: Path, section: Sectioned, tmp_path: Path) -> None:
+    file = next(hub.rglob("model.safetensors"))
+    whole = file.read_bytes()
+    file.unlink()
+    with pytest.raises(UserError, match="File not found"):
+        prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+    assert [found.name for found in (tmp_path / "kept").rglob("*") if found.is_file()] in (["lock"], [])
+    file.write_bytes(whole)
+    prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
 
 
 def test_a_hub_that_has_them_not_is_one_error_that_names_the_ways_out(

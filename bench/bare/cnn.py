@@ -32,7 +32,7 @@ def epochs(images: Tensor, targets: Tensor, held_out: Tensor, answers: Tensor, c
         model.train()
         for rows in torch.randperm(len(images)).split(BATCH):
             optimizer.zero_grad()
-            functional.cross_entropy(model(_floats(images[rows])), targets[rows]).backward()
+            functional.cross_entropy(model(_floats(images.index_select(0, rows))), targets[rows]).backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
