@@ -1,8 +1,9 @@
 """The training loop beside a bare PyTorch loop of the same network, in turns: how much of its speed is left.
 
-    python -m bench.loop [--examples 12000] [--rounds 5]
+    python -m bench.loop [--examples 12000] [--rounds 5] [model ...]
 
-On random images, since speed does not depend on what they show. Epochs after the first of each turn count.
+On random images, texts and features, since speed does not depend on what they show. Of each turn the epochs after the
+first count.
 """
 
 from __future__ import annotations
@@ -10,49 +11,92 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from bench.bare import autoencoder, cnn
-from components import params
+from bench.bare import autoencoder, cnn, lstm, transfer, vae
+from components import allocator, cores, params
 from components.data.loaders import Split, open_split, save_split
+from components.data.vocabulary import Text
+from components.datasets.reviews import Config as Reviews
 from components.loop import fit
 from components.task import load_task
 
-BARE: dict[str, Callable[..., list[float]]] = {"cnn": cnn.epochs, "autoencoder": autoencoder.epochs}
+BARE: dict[str, Callable[..., list[float]]] = {
+    "cnn": cnn.epochs,
+    "autoencoder": autoencoder.epochs,
+    "vae": vae.epochs,
+    "lstm": lstm.epochs,
+    "transfer": transfer.epochs,
+}
 EPOCHS = 3  # a turn, of which the first does not count
+WORDS, LONGEST = 20_000, 400
 
 
-def digits(folder: Path, examples: int) -> Split:
-    """Random images in MNIST's shape; a fifth validates."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (examples, 1, 28, 28), dtype=np.uint8)
-    rows = np.arange(examples)
-    ends = examples - examples // 5
+def saved(
+    folder: Path, inputs: np.ndarray, classes: int, others: Mapping[str, np.ndarray] | None = None, **described: Any
+) -> Split:
+    """A split of these inputs with random targets; a fifth validates."""
+    rows, ends = np.arange(len(inputs)), len(inputs) - len(inputs) // 5
+    targets = np.random.default_rng(1).integers(0, classes, len(inputs))
     save_split(
         folder,
-        {"inputs": images, "targets": random.integers(0, 10, examples)},
+        {"inputs": inputs, "targets": targets, **(others or {})},
         {"train": rows[:ends], "validation": rows[ends:], "test": rows[:0]},
-        tuple(map(str, range(10))),
+        tuple(map(str, range(classes))),
+        **described,
     )
     return open_split(folder)
 
 
+def digits(folder: Path, examples: int) -> Split:
+    """Random images in MNIST's shape."""
+    return saved(folder, np.random.default_rng(0).integers(0, 256, (examples, 1, 28, 28), dtype=np.uint8), 10)
+
+
+def texts(folder: Path, examples: int) -> Split:
+    """Random words, of lengths as reviews have them: a median of 80 words, and one in twenty is cut at 400."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(4.4, 1.0, examples), 1, LONGEST).astype(np.int32)
+    inputs = random.integers(2, WORDS, (examples, LONGEST), dtype=np.int32)
+    inputs[np.arange(LONGEST) >= lengths[:, None]] = 0
+    reviews = params.load().sections["reviews"]
+    assert isinstance(reviews, Reviews)
+    words = tuple(f"word{number}" for number in range(WORDS - 2))
+    text = Text(words, (1,) * len(words), reviews.steps, LONGEST, "end")
+    return saved(folder, inputs, 2, {"lengths": lengths}, text=text)
+
+
+def features(folder: Path, examples: int) -> Split:
+    """Random features in the shape of EfficientNet-Lite0's for a picture of 180 x 180."""
+    inputs = np.random.default_rng(0).random((examples, 1280, 6, 6), dtype=np.float32)
+    return saved(folder, inputs, 5, images=(3, 180, 180))
+
+
+def split_of(name: str, folder: Path, examples: int) -> Split:
+    """What model `name` trains on. Of texts and features, which take longer, there are fewer."""
+    if name == "lstm":
+        return texts(folder, examples // 8)
+    return features(folder, examples // 16) if name == "transfer" else digits(folder, examples)
+
+
 def real(name: str, split: Split) -> list[float]:
     """Seconds of each epoch, by the project's loop with what params.yaml holds."""
-    config = params.load().sections[name].model_copy(update={"epochs": EPOCHS})
+    changes = {"epochs": EPOCHS, **({"encoding": "embedding"} if name == "lstm" else {})}
+    config = params.load().sections[name].model_copy(update=changes)
     seconds: list[float] = []
     fit(load_task(name), config, split, torch.device("cpu"), lambda metrics, _: seconds.append(metrics["seconds"]))  # type: ignore[arg-type]
     return seconds
 
 
 def bare(name: str, split: Split) -> list[float]:
-    images, targets = (torch.from_numpy(np.array(split.arrays[key])) for key in ("inputs", "targets"))
+    inputs, targets = (torch.from_numpy(np.array(split.arrays[key])) for key in ("inputs", "targets"))
     train, held_out = (torch.from_numpy(split.rows[part]) for part in ("train", "validation"))
-    return BARE[name](images[train], targets[train], images[held_out], targets[held_out], EPOCHS)
+    return BARE[name](inputs[train], targets[train], inputs[held_out], targets[held_out], EPOCHS)
 
 
 def compared(name: str, split: Split, threads: int, rounds: int) -> str:
@@ -70,12 +114,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.loop", description="The loop beside a bare one.")
     parser.add_argument("--examples", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(BARE)}; all, if none is named")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        split = digits(Path(folder), arguments.examples)
-        for threads in dict.fromkeys((1, torch.get_num_threads())):
-            torch.set_num_threads(threads)
-            for name in BARE:
+    if unknown := set(arguments.models) - set(BARE):
+        parser.error(f"there is no bare loop of {', '.join(sorted(unknown))}; there are: {', '.join(BARE)}")
+    allocator.keep_freed()
+    for name in arguments.models or BARE:
+        with tempfile.TemporaryDirectory() as folder:
+            split = split_of(name, Path(folder), arguments.examples)
+            for threads in dict.fromkeys((1, cores.given())):
+                torch.set_num_threads(threads)
                 print(compared(name, split, threads, arguments.rounds), flush=True)
 
 

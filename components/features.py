@@ -9,9 +9,10 @@ store, since pictures are augmented or no layer is frozen, it leaves a note of w
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    from components.process import end_with_starter, wait_briefly
 
     end_with_starter()
+    wait_briefly()
 
 import argparse
 import json

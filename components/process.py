@@ -13,6 +13,7 @@ import psutil
 POLL_SECONDS = 0.5
 STARTED_BY = "TRAINYARD_STARTED_BY"  # the flow's process, which sets it for the commands that it starts
 IN_STAGE = "DVC_STAGE"  # set by DVC for a stage's command
+SPINS, SPINS_BY = "1000", {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
 
 def end_with_starter() -> None:
@@ -32,6 +33,17 @@ def end_with_starter() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="starter's watch", daemon=True).start()
+
+
+def wait_briefly() -> None:
+    """Have threads that wait for each other's share of a computation spin for microseconds, then sleep.
+
+    GNU's OpenMP, which torch computes with, spins for milliseconds. Where another process needs the cores, the thread
+    that is waited for is then kept from its own: with two threads beside one busy process a convolution took five times
+    as long. Read as torch is imported. What the user has set stays.
+    """
+    if not SPINS_BY & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 def _starter() -> int | None:

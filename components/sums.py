@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, distributed
-
-from components.task import Batch, Task
 
 ADDED_AT_ONCE = 256  # steps
 
@@ -15,16 +15,15 @@ class Sums:
     adding at each step would take a tenth of it.
     """
 
-    def __init__(self, task: Task, device: torch.device, workers: int) -> None:
-        self.task, self.device, self.workers = task, device, workers
+    def __init__(self, device: torch.device, workers: int) -> None:
+        self.device, self.workers = device, workers
         self.names: tuple[str, ...] = ()
         self.kept: list[tuple[Tensor, ...]] = []
         self.counts: list[int] = []
         self.total: Tensor | float = 0.0
 
-    def add(self, batch: Batch, outputs: Tensor, loss: Tensor, own: int) -> None:
-        """A step's mean loss, and the metrics of its outputs; own: the examples that count, 0 for none."""
-        metrics = self.task.metrics(outputs, batch)
+    def add(self, loss: Tensor, metrics: Mapping[str, Tensor], own: int) -> None:
+        """A step's mean loss and summed metrics, which must not change later; own: the examples that count."""
         self.names = ("loss", *metrics)
         if own:
             self.kept.append((loss, *metrics.values()))

@@ -136,6 +136,8 @@ class Task:
               batches; the generator, which alone may bring chance in, is None outside training.
     describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     goal:     what a sweep looks for.
+    both:     (config, module output, batch) → (what `loss` gives, what `metrics` gives), for a family where these share
+              most of their work; metrics have no gradients.
     """
 
     name: str
@@ -153,6 +155,15 @@ class Task:
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
     goal: Goal = Goal("loss", more=False)
+    both: Callable[[Any, torch.Tensor, Batch], tuple[torch.Tensor, Mapping[str, torch.Tensor]]] | None = None
+
+    def measured(
+        self, config: Any, outputs: torch.Tensor, batch: Batch
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """(loss, metrics)."""
+        if self.both is not None:
+            return self.both(config, outputs, batch)
+        return self.loss(config, outputs, batch), self.metrics(outputs.detach(), batch)
 
 
 def load_task(name: str) -> Task:

@@ -8,9 +8,10 @@ RAY_ADDRESS joins a cluster; TRAINYARD_WORKERS asks for several workers.
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    from components.process import end_with_starter, wait_briefly
 
     end_with_starter()
+    wait_briefly()
 
 import argparse
 import hashlib

@@ -117,6 +117,12 @@ def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
         expected = training.history[0][f"validation_{measure}"]
         assert total.item() / len(batch.inputs) == pytest.approx(expected, abs=0.02, rel=0.03)
 
+    loss, metrics = task.measured(config, outputs, batch)
+    assert loss.item() == pytest.approx(task.loss(config, outputs, batch).item())
+    assert {k: v.item() for k, v in metrics.items()} == pytest.approx(
+        {k: v.item() for k, v in task.metrics(outputs, batch).items()}
+    )
+
 
 def test_every_stage_depends_on_files_that_exist() -> None:
     done = subprocess.run(

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components import process
 from tests.conftest import REPO
 from tests.served import waited_for
 
@@ -128,3 +129,22 @@ def test_every_stage_watches_before_its_imports() -> None:
         text = (REPO / f"{command(stage).replace('.', '/')}.py").read_text()
         before, _, _ = text.partition("import argparse")
         assert "end_with_starter()" in before, command(stage)
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "features"])
+def test_stages_that_compute_have_their_threads_wait_briefly_before_torch_is_there(stage: str) -> None:
+    before, _, _ = (REPO / f"components/{stage}.py").read_text().partition("import argparse")
+    assert "wait_briefly()" in before
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=str,
+)
+def test_how_threads_wait_is_the_users_where_it_is_set(
+    given: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    process.wait_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from components import features, params
+from components import features, params, pretrained
 from components.data.loaders import DataSpec, Split, open_split
 from components.loop import fit
 from components.models import detection, transfer
 from components.params import UserError
+from components.pretrained import Pretrained
 from components.task import Batch, load_task, untrained
 from tests.conftest import CPU
 
@@ -107,6 +108,21 @@ def test_training_on_stored_features_is_the_same_training(
     for one, other in zip(with_features.history, without.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
         assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-3)
+
+
+def test_pictures_pass_the_frozen_layers_few_at_once_and_give_what_all_at_once_give(
+    section: Sectioned, made_splits: Callable[[str], Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = section("transfer", frozen_precision="float32")
+    model = untrained(load_task("transfer"), config, made_splits("flowers").spec, {})
+    assert isinstance(model, Pretrained)
+    images = torch.rand(7, 3, 64, 64)
+    model.eval()
+    monkeypatch.setattr(pretrained, "PIXELS_AT_ONCE", 7 * 64 * 64)
+    whole = model.beginning(images)
+    for pixels in (1, 64 * 64, 2 * 64 * 64):  # one by one, one for each thread, two
+        monkeypatch.setattr(pretrained, "PIXELS_AT_ONCE", pixels)
+        assert torch.allclose(model.beginning(images), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("change", [{"flip": 0.5}, {"store_features": False}, {"freeze": 0}], ids=str)

@@ -137,17 +137,25 @@ def terms(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return reconstruction_term(found.logits, targets), kl_divergence(found.mean, found.log_variance)
 
 
+def both(config: Config, outputs: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The loss, reconstruction + weight x KL in nats, the mean over images; and what `metrics` gives."""
+    found = parts(outputs, batch.targets)
+    reconstruction = reconstruction_term(found.logits, batch.targets)
+    kl = kl_divergence(found.mean, found.log_variance)
+    loss = (reconstruction + found.kl_weight * kl).mean()
+    summed, divergence = reconstruction.detach().sum(), kl.detach().sum()
+    return loss, {"elbo": -(summed + divergence), "reconstruction": summed, "kl": divergence}
+
+
 def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
     """Reconstruction + weight x KL in nats, the mean over images."""
-    reconstruction, kl = terms(outputs, batch.targets)
-    mean: Tensor = (reconstruction + parts(outputs, batch.targets).kl_weight * kl).mean()
-    return mean
+    return both(config, outputs, batch)[0]
 
 
 def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     """The evidence lower bound and its two terms in nats, summed. They know no beta."""
-    reconstruction, kl = terms(outputs, batch.targets)
-    return {"elbo": -(reconstruction + kl).sum(), "reconstruction": reconstruction.sum(), "kl": kl.sum()}
+    reconstruction, kl = (term.sum() for term in terms(outputs, batch.targets))
+    return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
 
 
 def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
@@ -196,5 +204,6 @@ TASK = Task(
     evaluate=evaluate,
     describe=describe,
     draw=draw,
+    both=both,
     goal=Goal("elbo", more=True),
 )
