@@ -6,10 +6,10 @@ python -m components.evaluate cnn
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter, wait_briefly
+    from components.process import end_with_starter, set_for_torch
 
     end_with_starter()
-    wait_briefly()
+    set_for_torch()
 
 import argparse
 import json

@@ -17,22 +17,29 @@ class LayerStatistics:
 
     def __init__(self, model: nn.Module, steps: int) -> None:
         self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad and p.dim() > 1}
-        self.every = max(1, steps // STEPS_MEASURED)
+        self.every = max(1, -(-steps // STEPS_MEASURED))
         self.step = 0
+        self.before: list[Tensor] = []
         self.measured: list[tuple[Tensor, Tensor]] = []
 
     def before_step(self) -> None:
         """Call after backward, before clipping and the optimizer's step."""
         if self.step % self.every == 0:
-            self.before = [w.detach().clone() for w in self.weights.values()]
+            if not self.before:
+                self.before = [torch.empty_like(w) for w in self.weights.values()]
+            for kept, weight in zip(self.before, self.weights.values(), strict=True):
+                kept.copy_(weight.detach())
+            self.sizes = torch.stack([kept.norm() for kept in self.before])
             self.gradients = torch.stack([_norm(w.grad, w) for w in self.weights.values()])
 
     def after_step(self) -> None:
         """Call after the optimizer's step."""
         if self.step % self.every == 0:
             pairs = zip(self.weights.values(), self.before, strict=True)
-            updates = torch.stack([(w.detach() - b).norm() / _size(b, w.detach()) for w, b in pairs])
-            self.measured.append((self.gradients, updates))
+            changes = torch.stack([kept.sub_(weight.detach()).norm() for weight, kept in pairs])
+            # Of a weight that began as zeros, against what it is after the step, which is the change.
+            sizes = torch.where(self.sizes > 0, self.sizes, changes).clamp_min(1e-12)
+            self.measured.append((self.gradients, changes / sizes))
         self.step += 1
 
     def layers(self) -> dict[str, dict[str, float]]:
@@ -43,11 +50,6 @@ class LayerStatistics:
     def total(self) -> float:
         """The norm of all weights' gradients together, averaged over the measured steps."""
         return torch.stack([gradients.norm() for gradients, _ in self.measured]).mean().item()
-
-
-def _size(before: Tensor, after: Tensor) -> Tensor:
-    """The norm of a weight before a step; after it, where it began as zeros."""
-    return torch.where(before.norm() > 0, before.norm(), after.norm()).clamp_min(1e-12)
 
 
 def _norm(gradient: Tensor | None, like: Tensor) -> Tensor:

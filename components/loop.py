@@ -28,7 +28,7 @@ from components.task import Batch, Task, TrainingConfig, frozen, untrained
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]
-VALIDATED_AT_ONCE = 256  # examples, at most four batches
+VALIDATED_AT_ONCE = 128  # examples, at most four batches; more leave a CPU's caches
 
 
 class Training:

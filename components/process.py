@@ -14,6 +14,7 @@ POLL_SECONDS = 0.5
 STARTED_BY = "TRAINYARD_STARTED_BY"  # the flow's process, which sets it for the commands that it starts
 IN_STAGE = "DVC_STAGE"  # set by DVC for a stage's command
 SPINS, SPINS_BY = "1000", {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 
 
 def end_with_starter() -> None:
@@ -35,15 +36,18 @@ def end_with_starter() -> None:
     threading.Thread(target=watch, name="starter's watch", daemon=True).start()
 
 
-def wait_briefly() -> None:
-    """Have threads that wait for each other's share of a computation spin for microseconds, then sleep.
+def set_for_torch() -> None:
+    """What torch, and the OpenMP that it computes with, read as they are imported. What the user has set stays.
 
-    GNU's OpenMP, which torch computes with, spins for milliseconds. Where another process needs the cores, the thread
-    that is waited for is then kept from its own: with two threads beside one busy process a convolution took five times
-    as long. Read as torch is imported. What the user has set stays.
+    Threads that wait for each other's share of a computation spin for microseconds, then sleep. GNU's OpenMP spins for
+    milliseconds: where another process needs the cores, the thread that is waited for is then kept from its own.
+
+    Arrays of 2 MB and more lie in large pages where the system has some: each page of a new array is cleared, and a
+    large head's gradients are new at each step.
     """
     if not SPINS_BY & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
+    os.environ.setdefault(LARGE_PAGES, "1")
 
 
 def _starter() -> int | None:

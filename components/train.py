@@ -8,10 +8,10 @@ RAY_ADDRESS joins a cluster; TRAINYARD_WORKERS asks for several workers.
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter, wait_briefly
+    from components.process import end_with_starter, set_for_torch
 
     end_with_starter()
-    wait_briefly()
+    set_for_torch()
 
 import argparse
 import hashlib

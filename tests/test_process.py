@@ -132,19 +132,20 @@ def test_every_stage_watches_before_its_imports() -> None:
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate", "features"])
-def test_stages_that_compute_have_their_threads_wait_briefly_before_torch_is_there(stage: str) -> None:
+def test_stages_that_compute_set_what_torch_reads_before_it_is_imported(stage: str) -> None:
     before, _, _ = (REPO / f"components/{stage}.py").read_text().partition("import argparse")
-    assert "wait_briefly()" in before
+    assert "set_for_torch()" in before
 
 
 @pytest.mark.parametrize(
     ("given", "spins"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE", "THP_MEM_ALLOC_ENABLE": "0"}, None)],
     ids=str,
 )
 def test_how_threads_wait_is_the_users_where_it_is_set(
     given: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    process.wait_briefly()
+    process.set_for_torch()
     assert os.environ.get("GOMP_SPINCOUNT") == spins
+    assert os.environ[process.LARGE_PAGES] == given.get(process.LARGE_PAGES, "1")
