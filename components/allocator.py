@@ -14,9 +14,8 @@ MOST_KEPT, LARGEST_KEPT = 512 << 20, 32 << 20  # bytes: at the heap's end, and o
 def keep_freed() -> None:
     """Keep what a step has freed for the next one, which needs as much.
 
-    By default glibc gives it back to the system, and has it again page by page, each of which the system clears: of a
-    small CNN's step that was a sixth to a third on two cores. Elsewhere, or where the user has set these, nothing is
-    done.
+    By default glibc gives it back to the system, and has it again page by page, each of which the system clears:
+    `python -m bench.machine` measures what that costs. Elsewhere, or where the user has set these, nothing is done.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return

@@ -22,7 +22,7 @@ from components.encoders import takes
 from components.params import UserError
 from components.task import READ_BEFORE, TrainingConfig
 
-# For each of a CPU's threads. EfficientNet-Lite0 then takes 0.6 to 0.7 of the time that it does with whole batches.
+# For each of a CPU's threads. `python -m bench.machine` measures what it saves.
 PIXELS_AT_ONCE = 65_536
 
 
