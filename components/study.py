@@ -6,9 +6,10 @@ python -m components.study reuse
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    from components.process import end_with_starter, set_for_torch
 
     end_with_starter()
+    set_for_torch()
 
 import argparse
 import json

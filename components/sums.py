@@ -11,8 +11,8 @@ ADDED_AT_ONCE = 256  # steps
 
 
 class Sums:
-    """In float64, on the device. A step's values are kept as they are and added up many at once: for a small network
-    adding at each step would take a tenth of it.
+    """In float64, on the device. A step's values are kept as they are and added up many at once: in a
+    small network's step, adding would be felt.
     """
 
     def __init__(self, device: torch.device, workers: int) -> None:

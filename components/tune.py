@@ -10,9 +10,10 @@ The same command goes on where a killed one was; a cluster is joined by RAY_ADDR
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    from components.process import end_with_starter, set_for_torch
 
     end_with_starter()
+    set_for_torch()
 
 import argparse
 import hashlib

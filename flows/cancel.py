@@ -77,7 +77,7 @@ def end_left(client: SyncPrefectClient) -> None:
 def free_places(client: SyncPrefectClient, leases: Path) -> None:
     """Let each deployment of the pool run again. No run is left by now, but a place may still count as taken.
 
-    Where the server was killed between two of its writes, it would be so until a lease ends, and every run that falls
+    That of a run of which the server lost sight, by a kill, would do so until its lease ends, and every run that falls
     due until then would be cancelled.
     """
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))

@@ -131,7 +131,7 @@ def test_every_stage_watches_before_its_imports() -> None:
         assert "end_with_starter()" in before, command(stage)
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate", "features"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "features", "study", "tune"])
 def test_stages_that_compute_set_what_torch_reads_before_it_is_imported(stage: str) -> None:
     before, _, _ = (REPO / f"components/{stage}.py").read_text().partition("import argparse")
     assert "set_for_torch()" in before

@@ -132,7 +132,7 @@ def test_ctrl_c_stops_the_runs_the_worker_and_the_server(scheduled: Served) -> N
 
 
 def take_the_place(project: Project) -> None:
-    """As a server leaves its deployment's only place that is killed between two of its writes."""
+    """As if a run of which the server lost sight still had its deployment's only place."""
     with closing(sqlite3.connect(project.folder / ".prefect/prefect.db")) as database, database:
         changed = database.execute("UPDATE concurrency_limit_v2 SET active_slots = 1")
         assert changed.rowcount == 1

