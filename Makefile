@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: run test check serve format lock bench
+.PHONY: run test check serve format lock bench peers
 
 run: $(INSTALLED)
 	@$(BIN)/python -m flows.pipeline
@@ -33,6 +33,19 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m bench.mnist
 	@$(BIN)/python -m bench.text
 	@$(BIN)/python -m bench.transfer
+
+# The product beside Keras and Lightning, which are in no other environment than this one.
+peers: .venv-peers/.installed
+	@$(BIN)/python -m bench.peers $(PEERS)
+
+# What both need, torch among it, they take from .venv.
+.venv-peers/.installed: bench/peers/requirements.txt $(INSTALLED)
+	@echo "Installing into .venv-peers (a minute, once)"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trainyard.pth"
+	@touch $@
 
 # New pins from pyproject.toml's ranges, with hashes and without addresses.
 lock: $(INSTALLED)

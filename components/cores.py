@@ -22,8 +22,8 @@ def given() -> int:
     return int(text)
 
 
-def use(small: bool = False) -> None:
-    """Have torch use as many threads; one where its network is small, unless more cores are given expressly."""
+def use(one: bool = False) -> None:
+    """Have torch use as many threads, or but one, unless more cores are given expressly."""
     import torch  # here, since stages without torch ask for their cores, too
 
-    torch.set_num_threads(1 if small and VARIABLE not in os.environ else given())
+    torch.set_num_threads(1 if one and VARIABLE not in os.environ else given())

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
@@ -22,7 +23,6 @@ from components.surroundings import TEMPORARY
 from components.task import Task, TrainingConfig
 
 WORKER_FAILURES = 3  # lost processes and machines; a fault in the config or the data is not tried again
-COLLECTIVE_SECONDS = 300  # a worker that waits longer for the others takes them for lost
 
 
 def fit_on_ray(
@@ -46,7 +46,8 @@ def fit_on_ray(
     import ray  # after cluster.connect, whose settings it reads when imported
     from ray.train.v2.api.exceptions import TrainingFailedError
 
-    from components.worker import Job, ProgressFile
+    from components.progress_file import ProgressFile
+    from components.worker import Job
 
     try:
         place = cluster.placement()
@@ -101,20 +102,17 @@ def off_main_thread(fit: Callable[[], Any]) -> Any:
 
 
 def trainer(job: Any, place: Placement, attempt: Location, callbacks: Sequence[Any]) -> Any:
-    """Ray's trainer of a Job whose storage is the folder `attempt`. gloo on CPUs, NCCL on GPUs: Ray's own choice.
+    """Ray's trainer of a Job whose storage is the folder `attempt`.
 
-    One worker gets no process group: nobody is there to talk to, and its store would listen on all addresses.
+    The Job goes along with the function, which the controller passes on unopened: what is in it would bring torch.
     """
-    from ray.train import BackendConfig, CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 
     from components.lean_trainer import LeanTrainer
     from components.worker import train_worker
 
     return LeanTrainer(
-        train_worker,
-        train_loop_config=job,
-        backend_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS) if place.workers > 1 else BackendConfig(),
+        partial(train_worker, job),
         scaling_config=ScalingConfig(
             num_workers=place.workers, use_gpu=place.gpus > 0, resources_per_worker=place.resources
         ),

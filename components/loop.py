@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from components import batch_norm, gradients
+from components import batch_norm, compiled, gradients
 from components.data.loaders import Part, Split
 from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
@@ -57,6 +57,8 @@ class Training:
         self.norms = batch_norm.trained(self.model)
         self._check_batch_size()
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        steps = config.epochs * math.ceil(len(split.rows["train"]) / config.batch_size)
+        self.compiled = compiled.network(self.parallel, config, device, steps)
         self.optimizer = make_optimizer(self.model, config)
         self.sampler = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed + 1 + self.rank)  # dropout differs from worker to worker
@@ -76,6 +78,11 @@ class Training:
     @property
     def finished(self) -> bool:
         return is_finished(self.config, self.history, self.best)
+
+    def network(self, examples: int) -> nn.Module:
+        """What computes the outputs of a global batch: an odd one, as the last may be, is not worth compiling for."""
+        whole = self.compiled is not None and examples == self.config.batch_size
+        return self.compiled if whole else self.parallel  # type: ignore[return-value]
 
     def state(self) -> State:
         """Everything that the next epoch depends on. A collective call: every worker makes it."""
@@ -221,8 +228,8 @@ def _train_epoch(training: Training) -> dict[str, Any]:
         gradients.clear(training.optimizer)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
-            with batch_norm.explained(training.task.name, training.world):
-                outputs = training.parallel(batch.inputs)
+            with batch_norm.explained(training.task.name, training.world), compiled.explained(training.task.name):
+                outputs = training.network(whole)(batch.inputs)
             # Metrics as soon as the loss, while the outputs are in the cores' caches.
             loss, metrics = training.task.measured(config, outputs.float(), batch)
         sums.add(loss.detach(), metrics, own)
@@ -230,7 +237,8 @@ def _train_epoch(training: Training) -> dict[str, Any]:
         objective = loss if own * training.world == whole else loss * (own * training.world / whole)
         if config.l1 or config.l2:
             objective = objective + penalty(model, config.l1, config.l2)
-        objective.backward()
+        with compiled.explained(training.task.name):  # the way back is compiled when it is first gone
+            objective.backward()
         statistics.before_step()
         clip_gradients(model, config)
         training.optimizer.step()

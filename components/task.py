@@ -39,6 +39,9 @@ class TrainingConfig(Section):
     channels_last: Literal["auto"] | bool = Field(
         description="auto (where there are convolutions) | true | false, memory order of images and convolutions"
     )
+    compile: Literal["auto"] | bool = Field(
+        description="auto (on a GPU, in trainings of 50,000 steps or more) | true | false: compiled by torch"
+    )
     patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
     keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
 
@@ -51,6 +54,11 @@ class TrainingConfig(Section):
     def small(self) -> bool:
         """Whether its training gains little from a second core, so that two such train better side by side."""
         return True
+
+    @property
+    def quicker_on_all(self) -> bool:
+        """Whether a training that has a machine to itself is quicker on all of its cores than on one."""
+        return not self.small
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:

@@ -100,7 +100,7 @@ def main() -> None:
     task = load_task(name)
     config = settings.sections[name]
     assert isinstance(config, TrainingConfig)
-    cores.use(config.small)
+    cores.use(one=not config.quicker_on_all)
     allocator.keep_freed()
     split = training_split(settings.paths, name, config)
     weights = Path(settings.paths.weights) / name if config.starts_from_weights else None

@@ -1,8 +1,7 @@
-"""What runs inside Ray's processes: loop.fit on each worker, and a progress file written by the controller."""
+"""What runs inside Ray's workers: loop.fit, on this worker's share of each batch."""
 
 from __future__ import annotations
 
-import json
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -22,9 +21,10 @@ from components.data.loaders import Split, open_split
 from components.loop import State, fit
 from components.node_data import Sent, on_this_node
 from components.params import UserError
+from components.process_group import joined
 from components.storage import VARIABLE as STORAGE
 from components.storage import Location, local
-from components.task import load_task
+from components.task import Task, TrainingConfig, load_task
 from components.weights import load_weights
 
 DATA_HOURS = 12  # how long workers wait for those whose node still fetches the data
@@ -40,19 +40,24 @@ class Job(TypedDict):
     resume: Location | None  # a checkpoint's file
 
 
-def train_worker(job: dict[str, Any]) -> str | None:
+def train_worker(job: Job) -> str | None:
     """Train the share of this worker as a Job says.
 
     Returns the text of a fault that the user can mend, which Ray must not try again.
     """
     task = load_task(job["task"])
     config = task.config.model_validate_json(job["config"])
-    if config.small:
+    if not config.quicker_on_all:
         torch.set_num_threads(1)  # of the worker's cores, which Ray has told torch of
     allocator.keep_freed()
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # where NCCL gathers the workers' random states
+    with joined(device):
+        return _train(task, config, job, device)
+
+
+def _train(task: Task, config: TrainingConfig, job: Job, device: torch.device) -> str | None:
     group = _waiting_group()
     ready: _Ready | None = None
     fault = None
@@ -77,7 +82,7 @@ class _Ready(TypedDict):
     resume: State | None
 
 
-def _prepare(job: dict[str, Any]) -> _Ready:
+def _prepare(job: Job) -> _Ready:
     """From this node's disk or from the shared storage. Raises UserError where it is on neither."""
     return _Ready(
         split=open_split(on_this_node(job["split"])),
@@ -129,21 +134,3 @@ def _report(metrics: Mapping[str, float], state: State | None) -> None:
             save_state(Path(folder), state)
             checkpoint = Checkpoint.from_directory(folder)
         ray.train.report(dict(metrics), checkpoint=checkpoint)
-
-
-class ProgressFile(ray.train.UserCallback):  # type: ignore[misc]
-    """Appends each epoch's metrics, and each lost worker, to a JSON-lines file beside the driver."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Checkpoint | None) -> None:
-        self._append(metrics[0])
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        lost = {rank: str(error).strip().splitlines()[-1] for rank, error in worker_exceptions.items()}
-        self._append({"lost": lost})
-
-    def _append(self, record: Mapping[str, Any]) -> None:
-        with self.file.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(record) + "\n")

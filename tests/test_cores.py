@@ -134,12 +134,12 @@ def threads() -> object:
 @pytest.mark.usefixtures("threads")
 def test_a_small_network_gets_one_thread_unless_it_is_given_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(own_cores.VARIABLE, raising=False)
-    own_cores.use(small=True)
+    own_cores.use(one=True)
     assert torch.get_num_threads() == 1
     own_cores.use()
     assert torch.get_num_threads() == own_cores.given() == cores.there_are()
     monkeypatch.setenv(own_cores.VARIABLE, "3")
-    own_cores.use(small=True)
+    own_cores.use(one=True)
     assert torch.get_num_threads() == 3
 
 
@@ -214,3 +214,11 @@ def test_a_training_that_passes_images_through_a_backbone_is_not_small(
     config = committed.sections[model].model_copy(update=changes)
     assert isinstance(config, TrainingConfig)
     assert config.small == small
+
+
+def test_run_by_hand_an_lstm_takes_all_cores_though_a_flow_gives_it_one(committed: params.Params) -> None:
+    lstm, cnn = (committed.sections[name] for name in ("lstm", "cnn"))
+    assert isinstance(lstm, TrainingConfig)
+    assert isinstance(cnn, TrainingConfig)
+    assert (lstm.small, lstm.quicker_on_all) == (True, True)
+    assert (cnn.small, cnn.quicker_on_all) == (True, False)

@@ -86,15 +86,6 @@ def undisturbed(project: Project, **environment: str) -> tuple[str, bytes]:
     return done.stdout, weights(project)
 
 
-def on_two_workers(project: Project, model: str) -> pd.DataFrame:
-    """The epochs of a training by Ray."""
-    shutil.rmtree(project.folder / ".runs", ignore_errors=True)
-    done = project.run("components.train", model, TRAINYARD_WORKERS="2")
-    assert done.returncode == 0, done.stdout
-    assert "training on 2 workers" in done.stdout
-    return pd.read_csv(project.folder / f"data/models/{model}/history.csv")
-
-
 def in_one_process(project: Project, model: str) -> pd.DataFrame:
     """The epochs of the same training without Ray."""
     with chdir(project.folder):
@@ -104,11 +95,6 @@ def in_one_process(project: Project, model: str) -> pd.DataFrame:
         weights = load_weights(Path(settings.paths.weights) / model) if config.starts_from_weights else None
         split = training_split(settings.paths, model, config)
         return pd.DataFrame(fit(task, config, split, CPU, lambda *_: None, weights=weights).history)
-
-
-def same_training(one: pd.DataFrame, two: pd.DataFrame) -> None:
-    for column in ("loss", "validation_loss", "gradient_norm"):
-        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column
 
 
 def ray_worker(process: subprocess.Popen[str]) -> psutil.Process:
@@ -232,6 +218,7 @@ def test_sigterm_ends_it_and_the_same_command_goes_on(uninterrupted: bytes, untr
 def test_sigterm_stops_every_process_of_rays(untrained: Project) -> None:
     process = untrained.start(*TRAIN, **TWO)
     list(lines_until(process, f"epoch 2/{EPOCHS}"))
+    assert listening_everywhere(psutil.Process(process.pid)) == []
     family = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     rest, _ = process.communicate(timeout=60)
@@ -254,15 +241,6 @@ def test_ctrl_c_ends_it_in_seconds_and_the_same_command_goes_on(
     assert psutil.wait_procs(family, timeout=30)[1] == []
     assert "going on after epoch" in untrained.run(*TRAIN, TRAINYARD_WORKERS=workers).stdout
     assert weights(untrained) == (uninterrupted if workers == "1" else uninterrupted_on_two)
-
-
-def test_two_workers_average_gradients_as_one_worker_has_them(untrained: Project) -> None:
-    kept = (untrained.folder / "params.yaml").read_text()
-    # 800 examples in batches of 48 end with a short batch, and 3 workers would share none evenly.
-    untrained.change(cnn__dropout=0.0, cnn__epochs=1, cnn__batch_size=48)
-    one, two = in_one_process(untrained, "cnn"), on_two_workers(untrained, "cnn")
-    (untrained.folder / "params.yaml").write_text(kept)
-    same_training(one, two)
 
 
 def test_a_cluster_too_small_fails_in_seconds(untrained: Project) -> None:
@@ -319,45 +297,24 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(uninterrupted: bytes,
     assert weights(untrained) == uninterrupted
 
 
-@pytest.fixture(scope="module")
-def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project with the stored features of a classifier and of SSD on few pictures, from random weights."""
-    project = with_small_pictures(tmp_path_factory.mktemp("pictures"))
-    project.change(transfer__epochs=2, ssd__epochs=2)
-    project.change(transfer__dropout=0.0, transfer__optimizer="sgd", transfer__learning_rate=0.0001)
-    done = project.run("dvc", "repro", "features@transfer", "features@ssd")
+@pytest.fixture
+def with_flowers(tmp_path: Path) -> Iterator[Project]:
+    """A project with the stored features of a classifier on few pictures, from random weights."""
+    project = with_small_pictures(tmp_path)
+    project.change(transfer__epochs=2, transfer__dropout=0.0)
+    project.change(transfer__optimizer="sgd", transfer__learning_rate=0.0001)
+    done = project.run("dvc", "repro", "features@transfer")
     assert done.returncode == 0, done.stdout
     yield project
     project.end()
 
 
-def test_transfer_on_two_workers_is_the_same_training(with_pictures: Project) -> None:
-    same_training(in_one_process(with_pictures, "transfer"), on_two_workers(with_pictures, "transfer"))
-
-
-def test_ssd_trains_on_two_workers(with_pictures: Project) -> None:
-    found = on_two_workers(with_pictures, "ssd")
-    assert len(found) == 2
-    assert found["loss"][1] < found["loss"][0]
-
-
-@pytest.fixture(scope="module")
-def with_texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose made reviews are numbers, and whose word2vec two workers have trained."""
-    project = Project(tmp_path_factory.mktemp("texts") / "project")
-    project.change(reviews__source="made", word2vec__epochs=3, word2vec__subsample=0.1, lstm__epochs=2)
-    project.change(lstm__dropout=0.0, lstm__embedding_dropout=0.0, lstm__optimizer="sgd", lstm__batch_size=24)
-    done = project.run("dvc", "repro", "vectors@lstm", TRAINYARD_WORKERS="2")
+def test_transfer_on_two_workers_of_rays_is_the_same_training(with_flowers: Project) -> None:
+    """Other kinds of network are trained by two workers without Ray: test_two_workers.py."""
+    done = with_flowers.run("dvc", "repro", "--single-item", "train@transfer", TRAINYARD_WORKERS="2")
     assert done.returncode == 0, done.stdout
-    assert "word2vec: training on 2 workers" in done.stdout
-    yield project
-    project.end()
-
-
-def test_word2vec_trains_on_two_workers(with_texts: Project) -> None:
-    found = pd.read_csv(with_texts.folder / "data/models/word2vec/history.csv")
-    assert found["validation_loss"].iloc[-1] < found["validation_loss"].iloc[0]
-
-
-def test_an_lstm_on_two_workers_is_the_same_training(with_texts: Project) -> None:
-    same_training(in_one_process(with_texts, "lstm"), on_two_workers(with_texts, "lstm"))
+    assert "training on 2 workers" in done.stdout
+    two = pd.read_csv(with_flowers.folder / "data/models/transfer/history.csv")
+    one = in_one_process(with_flowers, "transfer")
+    for column in ("loss", "validation_loss", "gradient_norm"):
+        assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), column

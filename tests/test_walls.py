@@ -18,6 +18,8 @@ RAY_FILES = {
     "distributed.py",
     "lean_trainer.py",
     "local_training.py",
+    "process_group.py",
+    "progress_file.py",
     "worker.py",
     "tune.py",
     "sweeper.py",

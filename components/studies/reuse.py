@@ -75,9 +75,9 @@ def head_config(config: Config, encoder: str, frozen: bool, seed: int, labels: i
     return transfer.Config(
         data=config.data, seed=seed, epochs=epochs, batch_size=config.batch_size, optimizer="adam",
         learning_rate=config.learning_rate, momentum=0.0, l1=0.0, l2=0.0, clip="none", clip_limit=1.0,
-        precision="float32", channels_last=False, patience=0, keep="last", backbone=encoder, weights=config.model,
-        freeze="all" if frozen else 0, frozen_precision="float32", store_features=False, flip=0.0, crop=1.0, colour=0.0,
-        dense=config.dense, dropout=0.0,
+        precision="float32", channels_last=False, compile=False, patience=0, keep="last", backbone=encoder,
+        weights=config.model, freeze="all" if frozen else 0, frozen_precision="float32", store_features=False, flip=0.0,
+        crop=1.0, colour=0.0, dense=config.dense, dropout=0.0,
     )  # fmt: skip
 
 
