@@ -29,6 +29,7 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench.loop
 	@$(BIN)/python -m bench.machine
+	@$(BIN)/python -m bench.fixed
 	@$(BIN)/python -m bench.autoencoders
 	@$(BIN)/python -m bench.mnist
 	@$(BIN)/python -m bench.text

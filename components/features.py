@@ -56,7 +56,8 @@ def make(task: Task, config: PretrainedConfig, split: Split, weights: Mapping[st
         if config.store_features and not config.augments and model.first:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             _store(model.to(device).eval(), config, examples, folder, Path(scratch))
-            said = f"the outputs of {', '.join(model.backbone.steps[: model.first][-1:])} for {_counts(examples)}"
+            steps = " and ".join(model.backbone.steps[step - 1] for step in model.kept)
+            said = f"the outputs of {steps} for {_counts(examples)}"
         elif examples is not split:
             _save(folder, examples, examples.arrays, examples.rows, examples.images)
             said = _counts(examples)

@@ -83,14 +83,18 @@ class PretrainedConfig(TrainingConfig):
 class Pretrained(nn.Module):
     """A backbone with a frozen beginning, and what a subclass makes of its features in `rest`.
 
-    first:  how many steps of the backbone are the frozen beginning, at most `most`.
+    kept:   after how many of the backbone's steps the frozen beginning is read, in ascending order.
+    first:  how many steps of the backbone are the frozen beginning; the last of `kept`.
     stored: whether the inputs are the outputs of that beginning, not images.
     """
 
-    def __init__(self, backbone: Backbone, config: PretrainedConfig, data: DataSpec, most: int | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, config: PretrainedConfig, data: DataSpec, kept: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.first = backbone.frozen_steps if most is None else min(backbone.frozen_steps, most)
+        self.kept = kept or (backbone.frozen_steps,)
+        self.first = self.kept[-1]
         self.stored, self.precision = data.stored is not None, config.frozen_precision
         if self.stored:
             backbone.drop(self.first)
@@ -106,7 +110,11 @@ class Pretrained(nn.Module):
         normalised = self.backbone.normalised(images)
         with frozen_autocast(self.precision, images.device):
             # Convolutions of pixels whose channels lie side by side take half the time on a CPU.
-            return self.backbone.run(normalised.contiguous(memory_format=torch.channels_last), last=self.first)
+            return self.read(normalised.contiguous(memory_format=torch.channels_last))
+
+    def read(self, normalised: Tensor) -> Tensor:
+        """What is kept of the frozen steps: an output."""
+        return self.backbone.run(normalised, last=self.first)
 
     def beginning(self, images: Tensor) -> Tensor:
         """Images float32 in [0, 1] (batch, 3, height, width) → the outputs of the frozen steps."""

@@ -216,10 +216,36 @@ def test_a_backbone_without_a_fine_map_is_refused(section: Sectioned) -> None:
         ssd.build(section(backbone="hrnet_w18_small"), COCO)
 
 
-def test_a_frozen_beginning_ends_at_the_first_map(section: Sectioned) -> None:
-    for name in (*FULL, "efficientnet_lite0"):
-        model = ssd.build(section(backbone=name, freeze="all"), COCO)
-        assert model.first == model.taps[0]
+@pytest.mark.parametrize(
+    ("name", "freeze", "steps"),
+    [
+        # 112 x 20 x 20 numbers of the first map, and 320 x 10 x 10 before the last convolution makes 1280 x 10 x 10.
+        ("efficientnet_lite0", "all", ["blocks.4.2", "blocks.6.0"]),
+        ("efficientnet_lite0", "blocks.5.1", ["blocks.4.2", "blocks.5.1"]),
+        ("efficientnet_lite0", "blocks.4.2", ["blocks.4.2"]),
+        ("efficientnet_lite0", "blocks.2", ["blocks.2.1"]),
+        ("ssd300_vgg16", "all", ["features.22", "features.29"]),
+        ("ssdlite320_mobilenet_v3_large", "all", ["features.13.block.0", "features.16"]),
+    ],
+)
+def test_a_frozen_beginning_is_read_at_each_map_and_where_little_is_left_of_it(
+    name: str, freeze: str, steps: list[str], section: Sectioned
+) -> None:
+    model = ssd.build(section(backbone=name, freeze=freeze), COCO)
+    assert [model.backbone.steps[step - 1] for step in model.kept] == steps
+    assert model.first == model.kept[-1]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "ssd300_vgg16"])
+def test_what_is_read_of_a_frozen_beginning_gives_the_maps_of_the_whole(name: str, section: Sectioned) -> None:
+    model = ssd.build(section(backbone=name, freeze="all"), COCO).eval()
+    images = torch.rand(2, 3, model.side, model.side)
+    with torch.no_grad():
+        found = model._all_maps(model.beginning(images))
+        whole = ssd._maps(model, model.backbone.normalised(images), 0)
+    assert [map_.shape for map_ in found] == [map_.shape for map_ in whole]
+    for one, other in zip(found, whole, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_the_windows_of_a_level_cover_the_picture_to_its_sides(windows: Windows) -> None:

@@ -7,6 +7,7 @@ boxes; 3,440,060 parameters. Both are torchvision's; any other backbone gets SSD
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -52,7 +53,9 @@ class SSD(Pretrained):
         parts = parts_of(config.backbone, config.weights == "none", "ssd.backbone")
         freeze(parts.backbone, config, "ssd")
         shapes = _map_shapes(parts)
-        super().__init__(parts.backbone, config, data, most=parts.taps[0])
+        sizes = parts.backbone.sizes((3, parts.side, parts.side))
+        super().__init__(parts.backbone, config, data, kept := _kept(parts, sizes))
+        self.shapes = [sizes[step - 1] for step in kept if step]
         self.side, self.taps, self.extras, self.scale = parts.side, parts.taps, parts.extras, parts.scale
         self.config = config
         channels = [shape[0] for shape in shapes]
@@ -64,19 +67,57 @@ class SSD(Pretrained):
     def beginning(self, images: Tensor) -> Tensor:
         return super().beginning(resized(images, self.side))
 
+    def read(self, normalised: Tensor) -> Tensor:
+        """The outputs that are kept, side by side: (batch, numbers) where these are several."""
+        if len(self.kept) == 1:
+            return super().read(normalised)
+        found, at = [], 0
+        for step in self.kept:
+            normalised = self.backbone.run(normalised, at, step)
+            found.append(normalised.flatten(1))
+            at = step
+        return torch.cat(found, dim=1)
+
     def rest(self, features: Tensor) -> Tensor:
-        maps = _maps(self, features, self.first)
+        maps = self._all_maps(features)
         if self.scale is not None:
             maps[0] = self.scale.view(1, -1, 1, 1) * functional.normalize(maps[0])
         found = self.head(maps)
         boxes = self.boxes.expand(len(features), -1, -1)
         return Outputs(found["bbox_regression"].float(), boxes, found["cls_logits"].float()).joined()
 
+    def _all_maps(self, features: Tensor) -> list[Tensor]:
+        if len(self.kept) == 1:
+            return _maps(self, features, self.first)
+        outputs = features.split([math.prod(shape) for shape in self.shapes], dim=1)
+        early = [
+            output.unflatten(1, shape).contiguous(memory_format=torch.channels_last)
+            for output, shape in zip(outputs, self.shapes, strict=True)
+        ]
+        return [*early[:-1], *_maps(self, early[-1], self.first)]
+
+
+def _kept(parts: Parts, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """After how many of the backbone's steps the frozen beginning is read: where it ends, or at each map that it has.
+
+    Then once more behind these: after the last step that leaves no more numbers than the first map has, so that what is
+    stored stays small. What is frozen and comes later is computed at each step.
+    """
+    frozen = parts.backbone.frozen_steps
+    inside = tuple(tap for tap in parts.taps if tap < frozen)
+    if not inside:
+        return (frozen,)
+    most = math.prod(sizes[inside[0] - 1])
+    last = max(step for step in range(inside[-1], frozen + 1) if math.prod(sizes[step - 1]) <= most)
+    return inside if last == inside[-1] else (*inside, last)
+
 
 def _maps(network: SSD | Parts, x: Tensor, first: int) -> list[Tensor]:
-    """The maps that the heads read, from what the backbone's step `first` is given."""
+    """The maps that the heads read and that come no earlier, from what the backbone's step `first` is given."""
     maps = []
     for tap in network.taps:
+        if tap < first:
+            continue
         x = network.backbone.run(x, first, tap)
         maps.append(x)
         first = tap
