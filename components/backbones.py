@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components import lean_imports
 from components.backbone_layers import HEADS, Layer, layers_of, owns_weights
 from components.encoders import named_encoder
 from components.params import UserError, run
@@ -126,6 +127,7 @@ def load_backbone(name: str, where: str) -> Backbone:
     """The untrained network of that name. `where` is the key of params.yaml, for messages. Raises UserError."""
     if encoder := named_encoder(name):
         return Backbone(encoder, tuple(step for step, _ in encoder.named_children()), mean=(0.0,), std=(1.0,))
+    lean_imports.load()
     import timm  # here, since every stage imports this file to check params.yaml
     import torchvision
 
