@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
+import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from components.encoders import named_encoder
 from components.params import UserError, run
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
+COMPUTED_PIXELS = 400 * 400
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -60,22 +62,30 @@ class Backbone(nn.Module):
         return _run(self.net, self.steps[first:last], x)
 
     def output_shape(self, shape: tuple[int, ...], first: int = 0, last: int | None = None) -> tuple[int, ...]:
-        """What `run` makes of one example of this shape; computed without data. Raises UserError if it does not fit."""
+        """What `run` makes of one example of this shape. Raises UserError if it does not fit."""
         return [shape, *self.sizes(shape, first, last)][-1]
 
+    @torch.no_grad()
     def sizes(self, shape: tuple[int, ...], first: int = 0, last: int | None = None) -> list[tuple[int, ...]]:
-        """The same after each step."""
-        empty = copy.deepcopy(self).to("meta").eval()
-        x, found = torch.zeros(1, *shape, device="meta"), []
+        """The same after each step.
+
+        Computed, but for large pictures: torch's way to tell shapes alone takes seconds to start.
+        """
+        small = math.prod(shape[1:]) <= COMPUTED_PIXELS
+        network = self if small else copy.deepcopy(self).to("meta")
+        x, found, was = torch.zeros(1, *shape, device=network.mean.device), [], self.training
+        network.eval()
         try:
             for step in range(first, len(self.steps) if last is None else last):
-                x = empty.run(x, step, step + 1)
+                x = network.run(x, step, step + 1)
                 found.append(tuple(x.shape[1:]))
         except (RuntimeError, AssertionError) as error:
             raise UserError(
                 f"a picture of {shape[-2]} x {shape[-1]} does not fit this backbone; it is too small, or the network "
                 f"wants sides that are multiples of 32 or so: {_first_line(error)}"
             ) from None
+        finally:
+            network.train(was)
         return found
 
     def freeze(self, layers: list[Layer]) -> None:

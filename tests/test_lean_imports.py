@@ -31,3 +31,16 @@ def test_what_asked_for_the_compiler_gets_its_answer() -> None:
         "print(torch.compiler.disable.__module__)\n"
     )
     assert said(BACKBONE + code).splitlines() == ["(1, 3, 2, 2)", "True", "True", "torch.compiler"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["transfer", "ssd"])
+def test_a_model_on_a_backbone_is_built_without_the_compiler(model: str) -> None:
+    code = (
+        "import sys; from components import params; from components.data.loaders import DataSpec\n"
+        "from components.task import load_task\n"
+        f"config = params.load().sections['{model}']\n"
+        f"load_task('{model}').build(config, DataSpec((3, 180, 180), ('one', 'other')))\n"
+        "print('torch._dynamo' in sys.modules, 'sympy' in sys.modules)\n"
+    )
+    assert said(code).split() == ["False", "False"]

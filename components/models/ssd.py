@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -52,8 +51,8 @@ class SSD(Pretrained):
         check_colours(config, "ssd", data, maps=True)
         parts = parts_of(config.backbone, config.weights == "none", "ssd.backbone")
         freeze(parts.backbone, config, "ssd")
-        shapes = _map_shapes(parts)
         sizes = parts.backbone.sizes((3, parts.side, parts.side))
+        shapes = _map_shapes(parts, sizes)
         super().__init__(parts.backbone, config, data, kept := _kept(parts, sizes))
         self.shapes = [sizes[step - 1] for step in kept if step]
         self.side, self.taps, self.extras, self.scale = parts.side, parts.taps, parts.extras, parts.scale
@@ -112,7 +111,7 @@ def _kept(parts: Parts, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
     return inside if last == inside[-1] else (*inside, last)
 
 
-def _maps(network: SSD | Parts, x: Tensor, first: int) -> list[Tensor]:
+def _maps(network: SSD, x: Tensor, first: int) -> list[Tensor]:
     """The maps that the heads read and that come no earlier, from what the backbone's step `first` is given."""
     maps = []
     for tap in network.taps:
@@ -128,12 +127,16 @@ def _maps(network: SSD | Parts, x: Tensor, first: int) -> list[Tensor]:
     return maps
 
 
-def _map_shapes(parts: Parts) -> list[tuple[int, ...]]:
-    """Computed without data, on copies that stay in evaluation mode."""
-    network = replace(parts, backbone=copy.deepcopy(parts.backbone), extras=copy.deepcopy(parts.extras))
-    network.backbone.to("meta").eval()
-    network.extras.to("meta").eval()
-    return [tuple(x.shape[1:]) for x in _maps(network, torch.zeros(1, 3, parts.side, parts.side, device="meta"), 0)]
+@torch.no_grad()
+def _map_shapes(parts: Parts, sizes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Of the maps that the heads read; sizes: what each step of the backbone leaves."""
+    shapes = [sizes[tap - 1] for tap in parts.taps]
+    x = torch.zeros(1, *sizes[-1])
+    extras = copy.deepcopy(parts.extras).eval()
+    for block in extras:
+        x = block(x)
+        shapes.append(tuple(x.shape[1:]))
+    return shapes
 
 
 def resized(images: Tensor, side: int) -> Tensor:
