@@ -40,7 +40,8 @@ class Clone:
 
     def run(self, *command: str, **environment: str) -> float:
         """Seconds of `python -m …`."""
-        return self.stages.run(*command, **environment)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where DVC finds this Python
+        return self.stages.run(*command, PATH=path, **environment)
 
     def fresh(self) -> None:
         """Forget every training."""

@@ -47,7 +47,7 @@ def api(tmp_path: Path) -> Iterator[str]:
 
 def test_the_flow_takes_at_most_0_65_of_dvc_repros_time(tmp_path: Path, api: str) -> None:
     """Both sleep at the same time, and so long that Prefect and DVC may start on a busy machine."""
-    serial, flow = sleeping(tmp_path / "serial", 90, 88), sleeping(tmp_path / "flow", 90, 88)
+    serial, flow = sleeping(tmp_path / "serial", 120, 118), sleeping(tmp_path / "flow", 120, 118)
     with ThreadPoolExecutor() as both:
         alone = both.submit(timed, serial, api, "dvc", "repro")
         together = both.submit(timed, flow, api, "flows.pipeline")
