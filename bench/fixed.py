@@ -150,6 +150,7 @@ def side_by_side(clone: Clone, rounds: int) -> list[str]:
 def memory(clone: Clone, rounds: int) -> list[str]:
     """The most memory of a training on N and on 10 N images."""
     clone.stages.values["autoencoder"] |= {"epochs": 1}
+    clone.stages.write()
     peaks = []
     for examples in (EXAMPLES, 10 * EXAMPLES):
         digits(clone.stages.path("split", "mnist"), examples)

@@ -26,9 +26,8 @@ from bench.bare import autoencoder, cnn, lstm, transfer, vae
 
 WORDS, LENGTH = 20_000, 200
 FEATURES = (1280, 6, 6)
-PASSES = (
-    10  # over the weights in a step: forward, backward, gradients written and read, and Adam's three read and written
-)
+# Over the weights in a step: forward, backward, gradients written and read, and Adam's three arrays read and written.
+PASSES = 10
 WAYS = ("eager", "compiled", "graphs")
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 

@@ -25,7 +25,7 @@ class Stages:
 
     def run(self, *command: str, **environment: str) -> float:
         """Run `python -m …` with the current values; the seconds that it took. What it said, and when, is `printed`."""
-        YAML(typ="safe").dump(self.values, self.folder / "params.yaml")
+        self.write()
         everything = {**os.environ, "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1", **environment}
         started = time.monotonic()
         process = subprocess.Popen(
@@ -36,6 +36,10 @@ class Stages:
         if process.wait():
             sys.exit(process.returncode)
         return time.monotonic() - started
+
+    def write(self) -> None:
+        """The current values, into params.yaml."""
+        YAML(typ="safe").dump(self.values, self.folder / "params.yaml")
 
     def seconds_of_epochs(self) -> float:
         """What the epochs took of the training that ran last, by its lines; the first as the rest on average."""

@@ -26,7 +26,7 @@ from components.encoders import named_encoder
 from components.params import UserError, run
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
-COMPUTED_PIXELS = 400 * 400
+COMPUTED_PIXELS = 400 * 400  # of a picture whose shapes are computed rather than asked of torch's meta device
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
     def sizes(self, shape: tuple[int, ...], first: int = 0, last: int | None = None) -> list[tuple[int, ...]]:
         """The same after each step.
 
-        Computed, but for large pictures: torch's way to tell shapes alone takes seconds to start.
+        Computed on zeros, but for large pictures: the meta device, which has shapes alone, takes seconds to start.
         """
         small = math.prod(shape[1:]) <= COMPUTED_PIXELS
         network = self if small else copy.deepcopy(self).to("meta")

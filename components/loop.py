@@ -51,7 +51,7 @@ class Training:
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
         torch.set_deterministic_debug_mode("warn")
-        # Else each new array is filled before it is written, which takes a tenth of SSD's steps.
+        # Else torch fills each new array before it is written.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         model = untrained(task, config, split.spec, weights or {}).to(device)
         self.channels_last = config.channels_last is True or (config.channels_last == "auto" and _convolves(model))
