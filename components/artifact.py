@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from components.data.loaders import VOCABULARY, DataSpec, read_vocabulary
+from components.errors import UserError
 from components.files import whole_folder
-from components.params import UserError
 from components.task import Task, TrainingConfig, frozen, load_task, untrained
 
 WEIGHTS, DESCRIPTION, HISTORY, LAYERS = "model.safetensors", "model.json", "history.csv", "layers.csv"

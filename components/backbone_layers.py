@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from components.params import UserError
+from components.errors import UserError
 
 HEADS = ("global_pool", "avgpool", "pre_logits", "head_drop", "head", "fc", "classifier")  # the first ends the chain
 

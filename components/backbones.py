@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from components import lean_imports
 from components.backbone_layers import HEADS, Layer, layers_of, owns_weights
 from components.encoders import named_encoder
-from components.params import UserError, run
+from components.errors import UserError
+from components.params import run
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
 COMPUTED_PIXELS = 400 * 400  # of a picture whose shapes are computed rather than asked of torch's meta device

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from components import params
 from components.data.loaders import open_split
+from components.declarations import BASELINES, declaration
 from components.files import whole_folder, write_whole
-from components.params import BASELINES, declaration
 
 CONFIG = "config.json"  # among the plots: the section that they are of
 

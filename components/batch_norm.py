@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from components.params import UserError
+from components.errors import UserError
 
 MEASURED_BATCHES = 32  # at most, of an epoch; as many as an average with SSDLite's momentum of 0.03 is about
 TOO_FEW = "Expected more than 1 value per channel when training"  # torch's words

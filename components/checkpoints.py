@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from components.errors import DamagedCheckpointError
 from components.loop import State
 from components.storage import Location
 
@@ -31,10 +32,6 @@ FINISHED = "finished.pt"
 ATTEMPTS = "attempts"
 DIGEST_BYTES = 65  # 64 hexadecimal digits and the line's end
 SILENT_DAYS = 7  # after which an attempt of another machine, which wrote nothing since, is taken for dead
-
-
-class DamagedCheckpointError(ValueError):
-    """A file that is not what a training has written."""
 
 
 def new_attempt(run: Location) -> Location:

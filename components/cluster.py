@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from components import params, surroundings
-from components.params import UserError
+from components.errors import UserError
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
 SETTINGS = {
@@ -49,10 +49,6 @@ NO_DASHBOARD_SETTINGS = {  # for a head that is started here, without one
 }
 PROBE_SECONDS = 10
 LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
-
-
-class TrainingError(RuntimeError):
-    """A training failed, and trying again did not help or is the user's to do."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from components import cluster
 from components.cluster import WORKERS_VARIABLE, Placement, place
-from components.params import UserError
+from components.errors import UserError
 from components.storage import VARIABLE as STORAGE
 
 NODE = re.compile(r"(\d+) ?CPU(?: (\d+) ?GPU)?")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from components.params import UserError
+from components.errors import UserError
 from components.task import TrainingConfig
 
 WORTH_STEPS = 50_000  # on a GPU: at 0.5 ms saved a step, the half minute that compiling takes

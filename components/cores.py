@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from components.section import UserError
+from components.errors import UserError
 
 VARIABLE = "TRAINYARD_CORES"  # set by the flow, which shares the machine's cores among the stages that run side by side
 

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.section import Section, UserError
+from components.errors import UserError
+from components.section import Section
 
 MODELS, DATASETS = "components.models", "components.datasets"
 BASELINES, STUDIES = "components.baselines", "components.studies"

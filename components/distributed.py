@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from components import checkpoints, cluster
-from components.cluster import Placement, TrainingError
+from components.cluster import Placement
 from components.data.loaders import Split
+from components.errors import DamagedCheckpointError, TrainingError, UserError
 from components.loop import State
 from components.node_data import send
-from components.params import UserError
 from components.progress import ProgressPrinter
 from components.storage import Location
 from components.surroundings import TEMPORARY
@@ -83,7 +83,7 @@ def _final_state(name: str, result: Any) -> tuple[State, Location]:
     newest = Location(result.checkpoint.filesystem, result.checkpoint.path) / checkpoints.STATE_FILE
     try:
         return checkpoints.load_state(newest), newest
-    except checkpoints.DamagedCheckpointError as error:
+    except DamagedCheckpointError as error:
         raise UserError(f"{name}: {error}; the same command trains on from the last whole one") from None
 
 

@@ -24,8 +24,8 @@ import torch
 from components import allocator, artifact, cores, params
 from components.artifact import Artifact
 from components.data.loaders import Split, open_split
+from components.errors import UserError
 from components.files import whole_folder, write_whole
-from components.params import UserError
 
 TIMINGS = "timing"  # under the runs' folder
 CARRIED = (artifact.HISTORY, artifact.LAYERS, artifact.DESCRIPTION)

@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from components import allocator, cores, params
 from components.data.loaders import SUMMARY, Part, Split, open_split, save_split
+from components.errors import UserError
 from components.files import whole_folder
-from components.params import UserError
 from components.pretrained import Pretrained, PretrainedConfig, digest_of
 from components.task import Task, TrainingConfig, load_task, read_inputs, untrained
 from components.weights import load_weights

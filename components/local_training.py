@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from components import checkpoints
-from components.cluster import TrainingError, apply_settings
+from components.cluster import apply_settings
 from components.data.loaders import Split
+from components.errors import TrainingError
 from components.loop import State, fit
 from components.progress import epoch_line
 from components.storage import Location

@@ -20,9 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from components import batch_norm, compiled, gradients
 from components.data.loaders import Part, Split
+from components.errors import UserError
 from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
-from components.params import UserError
 from components.sums import Sums
 from components.task import Batch, Task, TrainingConfig, frozen, untrained
 

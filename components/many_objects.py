@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from components.data.loaders import DataSpec, Split
-from components.params import UserError
+from components.errors import UserError
 from components.pictures import Box, draw_boxes
 from components.task import Batch, read_inputs
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from components.data.loaders import SUMMARY
+from components.errors import UserError
 from components.files import whole_folder
-from components.params import UserError
 from components.storage import VARIABLE, Location
 
 ROOT = "TRAINYARD_ROOT"  # of a node: where the project lies there, if not where it does on the driver's machine

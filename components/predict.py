@@ -26,8 +26,9 @@ from components import artifact, params
 from components.artifact import Artifact
 from components.data import images, text_files, vocabulary
 from components.data.layout import files_below
-from components.params import UserError
+from components.errors import UserError
 from components.promote import promoted_folder
+from components.section import Section
 
 AT_ONCE = 32
 OWN_KEYS = {"input", "note", "error"}  # of a line, beside what the model says
@@ -126,7 +127,7 @@ class TextReader:
 class ImageReader:
     """Image files as a model of images takes them: square, with its number of channels."""
 
-    def __init__(self, trained: Artifact, dataset: params.Section) -> None:
+    def __init__(self, trained: Artifact, dataset: Section) -> None:
         self.channels, self.side = trained.spec.input_shape[:2]
         self.bits = trained.spec.grey_bits
         if trained.task.derive:  # it was trained on parts of pictures, which are as large as the data set has them

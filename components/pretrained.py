@@ -19,7 +19,7 @@ from components.backbone_layers import chosen_layers, layers_of
 from components.backbones import Backbone, load_backbone
 from components.data.loaders import DataSpec
 from components.encoders import takes
-from components.params import UserError
+from components.errors import UserError
 from components.task import READ_BEFORE, TrainingConfig
 
 # For each of a CPU's threads. `python -m bench.machine` measures what it saves.

@@ -26,8 +26,8 @@ from typing import Any
 
 from components import params
 from components.artifact import WEIGHTS
+from components.errors import UserError
 from components.files import restore, whole_folder, write_whole
-from components.params import UserError
 from components.task import Goal, load_task
 
 RECORD, FOLDER, STAGE = "promoted.json", "promoted", "production"

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from components.backbones import IMAGENET_MEAN, IMAGENET_STD
-from components.data.sources import FetchError, Wheel, fetch_file
-from components.params import UserError
+from components.data.sources import Wheel, fetch_file
+from components.errors import FetchError, UserError
 from components.pretrained import PretrainedConfig
 
 FETCHED = "fetched"  # under the runs' folder

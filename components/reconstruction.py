@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.data.loaders import DataSpec, Split
-from components.params import UserError
+from components.errors import UserError
 from components.task import Batch, read_inputs
 
 

@@ -1,4 +1,4 @@
-"""What a section of params.yaml is, and a fault that the user can mend."""
+"""What a section of params.yaml is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,3 @@ class Section(BaseModel):
     """One section of params.yaml. It has no defaults: a value is written once, in params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class UserError(ValueError):
-    """A fault that the user can mend; its text is the whole message."""

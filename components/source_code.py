@@ -1,14 +1,20 @@
-"""Which of this tool's files something is made by: what stages depend on, and what a training is known again by."""
+"""Which of this tool's files something is made by, and their digests, by which it is known again.
+
+A digest is of a file's syntax tree without docstrings: a comment, a docstring or another layout of the same code
+changes none.
+"""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 PACKAGE = Path(__file__).resolve().parent.name
+WITH_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def closure(modules: Iterable[str]) -> set[str]:
@@ -16,20 +22,20 @@ def closure(modules: Iterable[str]) -> set[str]:
 
     Not what is imported by a name that is put together: the section of params.yaml that a command is given.
     """
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = {*modules}
     while waiting:
         module = waiting.pop()
-        found.add(module)
-        waiting |= imported(module) - found
-    return found
+        reached.add(module)
+        waiting |= imported(module) - reached
+    return reached
 
 
 @cache
 def imported(module: str) -> frozenset[str]:
     """What a module itself imports of this package, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file_of(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -41,9 +47,34 @@ def imported(module: str) -> frozenset[str]:
 
 
 def file_of(module: str) -> Path:
-    return TOP.joinpath(*module.split(".")).with_suffix(".py")
+    """Where a module lies, or would lie."""
+    path = TOP.joinpath(*module.split("."))
+    package = path / "__init__.py"
+    return package if package.is_file() else path.with_suffix(".py")
 
 
-def source_of(*modules: str) -> list[str]:
-    """The text of every file that these modules are made by, in the order of their names."""
-    return [file_of(module).read_text(encoding="utf-8") for module in sorted(closure(modules))]
+def digests(modules: Iterable[str]) -> dict[str, str]:
+    """File → digest, of every file that these modules are made by, sorted by name.
+
+    A template that is called as a module is (report.html.j2) belongs to it.
+    """
+    found: dict[str, str] = {}
+    for module in closure(modules):
+        found[file_of(module).relative_to(TOP).as_posix()] = _digest(module)
+        for beside in file_of(module).parent.glob(f"{file_of(module).stem}.*.j2"):
+            found[beside.relative_to(TOP).as_posix()] = hashlib.sha256(beside.read_bytes()).hexdigest()
+    return dict(sorted(found.items()))
+
+
+@cache  # _digest takes docstrings out of it, of which no import is a part
+def _tree(module: str) -> ast.Module:
+    return ast.parse(file_of(module).read_text(encoding="utf-8"))
+
+
+@cache
+def _digest(module: str) -> str:
+    tree = _tree(module)
+    for node in ast.walk(tree):
+        if isinstance(node, WITH_DOCSTRINGS) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from components.backbones import Backbone, load_backbone
-from components.params import UserError
+from components.errors import UserError
 
 SSD300, SSDLITE320 = "ssd300_vgg16", "ssdlite320_mobilenet_v3_large"
 BASES = {SSD300: "vgg16", SSDLITE320: "mobilenet_v3_large"}  # the networks whose published weights they start from

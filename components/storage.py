@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
-from components.params import UserError
+from components.errors import UserError
 
 VARIABLE = "TRAINYARD_STORAGE"
 FORMS = "s3://bucket/folder, file:///disk/folder, or another address that pyarrow.fs.FileSystem.from_uri knows"

@@ -18,8 +18,8 @@ from pathlib import Path
 from components import artifact, params
 from components.baseline import CONFIG
 from components.data.loaders import open_split
+from components.declarations import STUDIES, declaration
 from components.files import whole_folder, write_whole
-from components.params import STUDIES, declaration
 
 
 def main() -> None:

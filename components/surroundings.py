@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components.section import UserError
+from components.errors import UserError
 
 SOCKET_BYTES = 107  # that the path of a Unix socket may have
 RAYS_BYTES = 68  # of it, below the temporary folder: /ray/session_2026-11-28_13-44-33_123456_1234567/sockets/…

@@ -19,8 +19,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, Populati
 from ray.tune.search import Searcher
 
 from components.cluster import Slots
+from components.errors import UserError
 from components.ledger import Ledger, Trial, measured
-from components.params import UserError
 from components.proposals import Proposals
 from components.search_space import PERTURBED, Search, Space, Values
 from components.task import Task, TrainingConfig

@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import nn
 
 from components.data.loaders import DataSpec, Split
-from components.params import MODELS, Section, declaration
+from components.declarations import MODELS, declaration
+from components.section import Section
 
 READ_BEFORE = "a stage before the training reads it; change it in the model's own section"
 NOT_COMPARABLE = "trials that differ in it could not be compared"

@@ -24,15 +24,16 @@ import torch
 from torch import Tensor
 
 from components import allocator, artifact, checkpoints, cluster, cores, loop, params
-from components.cluster import TrainingError
 from components.data import loaders
+from components.declarations import MODELS
 from components.distributed import fit_on_ray
+from components.errors import TrainingError
 from components.features import training_split
 from components.local_training import fit_here
 from components.lock import only_one
 from components.loop import is_finished
 from components.pretrained import digest_of
-from components.source_code import source_of
+from components.source_code import digests
 from components.storage import Location, local, shared
 from components.task import Task, TrainingConfig, load_task
 from components.weights import check_fits, load_weights
@@ -45,7 +46,7 @@ def run_key(task: Task, config: TrainingConfig, split: loaders.Split, weights: M
 
     The number of workers is no part of it: a training may go on on a larger cluster.
     """
-    code = source_of(loop.__name__, f"{params.MODELS}.{task.name}")
+    code = digests([loop.__name__, f"{MODELS}.{task.name}"]).items()
     parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

@@ -19,11 +19,11 @@ from components import allocator, checkpoints
 from components.checkpoints import STATE_FILE, save_state, try_load
 from components.cluster import Placement
 from components.data.loaders import open_split
+from components.errors import UserError
 from components.files import write_whole
 from components.ledger import all_trained, measured, read_epochs, trial_folder, write_epochs
 from components.loop import State, fit
 from components.node_data import Sent, on_this_node
-from components.params import UserError
 from components.search_space import Range, Values
 from components.storage import local
 from components.task import Task, TrainingConfig, load_task

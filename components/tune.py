@@ -32,18 +32,19 @@ from components.apply import apply
 from components.checkpoints import keep_finished
 from components.cluster import Slots
 from components.data.loaders import Split
+from components.declarations import MODELS
 from components.distributed import off_main_thread
+from components.errors import UserError
 from components.features import training_split
 from components.growth import Widths
 from components.ledger import Ledger, Trial, measured
 from components.lock import only_one
 from components.loop import State
 from components.node_data import send
-from components.params import UserError
 from components.pretrained import digest_of
 from components.proposals import Proposals, Sampled
 from components.search_space import PERTURBED, Grow, Search, Space
-from components.source_code import source_of
+from components.source_code import digests
 from components.storage import Location, keys_hidden, shared
 from components.sweep_progress import SweepProgress
 from components.sweep_results import Found
@@ -83,7 +84,7 @@ class Sweep:
         space = {key: each.model_dump() for key, each in self.space.items()}
         how = self.grow.model_dump() if self.grow else self.search.model_dump(exclude={"trials"})
         parts = [self.name, base, space, how, list(self.keys), self.split.fingerprint, digest_of(weights)]
-        code = source_of(loop.__name__, f"{params.MODELS}.{self.name}")
+        code = digests([loop.__name__, f"{MODELS}.{self.name}"]).items()
         return hashlib.sha256(json.dumps([*parts, torch.__version__, *code]).encode()).hexdigest()[:16]
 
     def proposals(self, begun: int) -> Proposals:

@@ -21,9 +21,9 @@ from torch import Tensor
 from components import artifact, params
 from components.data.loaders import Split, open_split
 from components.data.vocabulary import FIRST, numbers_by_word
+from components.errors import UserError
 from components.files import whole_folder
 from components.models import lstm, word2vec
-from components.params import UserError
 from components.weights import FILE, SUMMARY
 
 

@@ -29,9 +29,10 @@ from torch import Tensor
 from components import artifact, params
 from components.backbones import load_backbone
 from components.data.loaders import Split
+from components.declarations import MODELS, declared_in
 from components.encoders import Encoder
+from components.errors import UserError
 from components.files import whole_folder
-from components.params import MODELS, UserError, declared_in
 from components.pretrained import PretrainedConfig
 from components.published import FETCHED, Published, fetch
 from components.task import TrainingConfig

@@ -16,11 +16,11 @@ from ray.train.torch import get_device
 from torch import Tensor, distributed
 
 from components import allocator
-from components.checkpoints import STATE_FILE, DamagedCheckpointError, load_state, save_state, try_load
+from components.checkpoints import STATE_FILE, load_state, save_state, try_load
 from components.data.loaders import Split, open_split
+from components.errors import DamagedCheckpointError, UserError
 from components.loop import State, fit
 from components.node_data import Sent, on_this_node
-from components.params import UserError
 from components.process_group import joined
 from components.storage import VARIABLE as STORAGE
 from components.storage import Location, local

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 DVC = (sys.executable, "-m", "dvc")
 Graph = Mapping[str, tuple[str, ...]]
+CODE = "code"  # the stage that tells by which code each other one is made
 STATES = {"modified": "changed", "deleted": "is gone", "not in cache": "is not in DVC's cache"}
 
 

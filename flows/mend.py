@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from zc.lockfile import LockError
+from zc.lockfile import LockError, LockFile
 
-from flows.lock_order import NAME, dvcs_lock
-
+NAME = "dvc.lock"
 COPY = ".dvc/tmp/trainyard-dvc.lock"  # git knows nothing of that folder
 ASIDE = ".dvc/tmp/trainyard-dvc.lock.cut-short"  # what was in the restored one's place
 MERGE = "\n<<<<<<< "
 LOCKS, LOCKS_GUARD = ".dvc/tmp/rwlock", "rwlock.lock"
+LOCK_SECONDS = 10
 Log = Callable[[str], None]
 
 
@@ -43,7 +44,7 @@ def keep_copy(folder: Path, after_success: bool = False) -> None:
 
     after_success: DVC has just ended well, so that what it left is no beginning of another file.
     """
-    with suppress(LockError, OSError), dvcs_lock(folder):
+    with suppress(LockError, OSError), _dvcs_lock(folder):
         text, copy = _text(folder / NAME), _text(folder / COPY)
         if text is None or text == copy or _stages(text) is None:
             return
@@ -52,7 +53,7 @@ def keep_copy(folder: Path, after_success: bool = False) -> None:
 
 
 def _mend_lock(folder: Path, log: Log) -> None:
-    with dvcs_lock(folder):
+    with _dvcs_lock(folder):
         text, copy = _text(folder / NAME), _text(folder / COPY)
         if text is None or MERGE in text or not _is_cut_short(folder, text, copy):
             return  # both sides of a merge are the user's to choose from
@@ -66,7 +67,7 @@ def _mend_lock(folder: Path, log: Log) -> None:
 
 
 def _mend_list_of_locks(folder: Path, log: Log) -> None:
-    with dvcs_lock(folder, LOCKS_GUARD):
+    with _dvcs_lock(folder, LOCKS_GUARD):
         text = _text(folder / LOCKS)
         if text is None:
             return
@@ -75,6 +76,25 @@ def _mend_list_of_locks(folder: Path, log: Log) -> None:
         except ValueError:
             (folder / LOCKS).unlink()
             log(f"{LOCKS} was cut short by a kill; DVC makes it anew")
+
+
+@contextmanager
+def _dvcs_lock(folder: Path, name: str = "lock") -> Iterator[None]:
+    """What each DVC command holds while it works. Raises LockError if one does so for long."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            (folder / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
+            lock = LockFile(str(folder / ".dvc/tmp" / name))
+            break
+        except LockError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 def _is_cut_short(folder: Path, text: str, copy: str | None) -> bool:

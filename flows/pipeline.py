@@ -2,7 +2,7 @@
 
 python -m flows.pipeline                 every stage
 python -m flows.pipeline evaluate@cnn    that stage and what it needs
-python -m flows.pipeline --plan          what would run, why, where and for how long; starts nothing
+python -m flows.pipeline --plan          what would run, why, where and for how long; runs only `code`
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows import cores, own_files, record, registry
 from flows.checked import Checked, ParamsError, check, checked_or_exit
 from flows.command import run_main
-from flows.graph import DvcError, Graph, in_order, may_change, needed, reasons, upstream
+from flows.graph import CODE, DvcError, Graph, dvc, in_order, may_change, needed, reasons, upstream
 from flows.head import head_for_trainings
-from flows.lock_order import in_serial_order
 from flows.loopback import without_proxy
 from flows.mend import keep_copy, mend
 from flows.orphan import end_soon_after_ctrl_c, end_with_worker
@@ -79,7 +78,8 @@ def pipeline(
 
     params:  values in place of params.yaml's, as nested as there; such a run works in a copy of the project.
     promote: whether models that are as good as the promoted ones take their places afterwards.
-    What is stale is asked of DVC once, at the start; only those stages and what follows from them run.
+    What is stale is asked of DVC at the start, and again once `code` has run; only those stages and what follows from
+    them run.
     """
     end_with_worker()
     log = get_run_logger().info
@@ -103,11 +103,15 @@ def _run(folder: Path, checked: Checked, targets: list[str] | None) -> Rows:
     for stage, (why,) in copied.items():
         if stage in graph:
             get_run_logger().info(f"{why} since they were copied: {stage} copies them anew")
-    asked = may_change(graph, (reasons(folder).keys() | copied.keys()) & graph.keys())
-    with in_serial_order(folder, targets or [], asked), ExitStack() as stack:
-        environment = stack.enter_context(head_for_trainings(folder)) if trains(asked) else {}
+    with ExitStack() as stack:
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
-        states = _states(graph, asked, environment, folder, copied, checked.small)
+        stale, begun = reasons(folder).keys(), dict[str, PrefectFuture[Any]]()
+        if CODE in stale:
+            begun[CODE] = _ended(run_stage.submit(CODE, True, {}, folder))
+            stale = reasons(folder).keys()
+        asked = may_change(graph, (stale | copied.keys()) & graph.keys())
+        environment = stack.enter_context(head_for_trainings(folder)) if trains(asked) else {}
+        states = _states(graph, asked, environment, folder, copied, checked.small, begun)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -127,8 +131,12 @@ def _states(
     folder: Path,
     anew: Collection[str],
     small: Mapping[str, bool],
+    begun: Mapping[str, PrefectFuture[Any]],
 ) -> dict[str, State[dict[str, float | str]]]:
-    """Each stage's end, once all have ended: side by side where none waits for another."""
+    """Each stage's end, once all have ended: side by side where none waits for another.
+
+    begun: the stages that have run before.
+    """
     total = cores.there_are()
     on_cluster = "RAY_ADDRESS" in {**os.environ, **environment}  # whose cores trainings take
     futures: dict[str, PrefectFuture[Any]] = {}
@@ -140,14 +148,18 @@ def _states(
         own = {**environment, **cores.environment(count)}
         after = [futures[name] for name in graph[stage]]
         given = (stage, stage in asked, own, folder, stage in anew)
-        submitted: Any = run_stage.submit(*given, wait_for=after)  # type: ignore[call-overload]
+        submitted: Any = begun.get(stage) or run_stage.submit(*given, wait_for=after)  # type: ignore[call-overload]
         futures[stage] = submitted
         return futures[stage]
 
     run_side_by_side(graph, in_order(graph), takes, total, STAGES_AT_ONCE, start)
-    for future in futures.values():
-        future.wait()  # has ended, but knows its state from now on
-    return {name: futures[name].state for name in graph}
+    return {name: _ended(futures[name]).state for name in graph}
+
+
+def _ended(future: PrefectFuture[Any]) -> PrefectFuture[Any]:
+    """Wait for a stage: a future knows its state only from then on."""
+    future.wait()
+    return future
 
 
 def _promote(folder: Path, values: Mapping[str, Any], rows: Rows) -> None:
@@ -215,6 +227,8 @@ def _print_plan(targets: list[str], checked: Checked) -> None:
         mend(REPO, print)
         graph = upstream(REPO)
         graph = needed(graph, targets or graph)
+        if CODE in graph:  # without it nothing is known of what an edit changes
+            dvc(REPO, "--wait-for-lock", "repro", "--single-item", CODE)
         seconds = record.last_seconds(REPO / checked.paths["runs"])
         at_once = min(STAGES_AT_ONCE, cores.there_are())
         print(plan(graph, REPO, seconds, at_once, own_files.changed(REPO, checked.values)))

@@ -30,7 +30,7 @@ from components.data.dataset import load_dataset
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.datasets import flowers, reviews, voc
+from components.data.synthetic import flowers, reviews, scenes
 from components.models import cnn
 
 REPO = Path(__file__).resolve().parent.parent
@@ -65,10 +65,10 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
 def fewer_pictures() -> Iterator[None]:
     """Made data are smaller than in use: 60 flowers, 40 + 12 scenes, 200 reviews."""
     with pytest.MonkeyPatch.context() as fewer:
-        fewer.setattr(flowers, "MADE_PER_CLASS", 12)
-        fewer.setattr(voc, "MADE_TRAINING", 40)
-        fewer.setattr(voc, "MADE_TEST", 12)
-        fewer.setattr(reviews, "MADE", 200)
+        fewer.setattr(flowers, "PER_CLASS", 12)
+        fewer.setattr(scenes, "TRAINING", 40)
+        fewer.setattr(scenes, "TEST", 12)
+        fewer.setattr(reviews, "REVIEWS", 200)
         yield
 
 
@@ -231,7 +231,7 @@ def with_small_pictures(folder: Path, has_run_before: bool = True) -> Project:
     with fewer_pictures():
         flowers.make(folder / "flowers")
         (folder / "voc").mkdir()
-        voc.make(folder / "voc")
+        scenes.make(folder / "voc")
     project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"))
     for model in PRETRAINED:
         project.change(**{f"{model}__weights": "none"})

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.data.archives import ArchiveError, extract
+from components.data.archives import extract
+from components.errors import ArchiveError
 from tests.conftest import contents
 
 TEXT = b"a line"

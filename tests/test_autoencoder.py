@@ -13,9 +13,9 @@ from torch.nn import functional
 from components import params, reconstruction
 from components.data.loaders import DataSpec, Split
 from components.encoders import Decoder, Encoder, named_encoder
+from components.errors import UserError
 from components.loop import fit
 from components.models import autoencoder
-from components.params import UserError
 from components.task import Batch
 from tests.conftest import CPU
 

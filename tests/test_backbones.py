@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from components.backbone_layers import Layer, chosen_layers, layers_of
 from components.backbones import Backbone, load_backbone, main
-from components.params import UserError
+from components.errors import UserError
 
 KEY = "transfer.backbone"
 MORE = ("mobilenetv3_large_100", "convnext_atto", "densenet121", "regnetx_002")

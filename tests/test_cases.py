@@ -18,7 +18,7 @@ from components.data.dataset import load_dataset
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.params import UserError
+from components.errors import UserError
 from tests.conftest import REPO
 
 CASES = REPO.parent / "shared" / "cases"

@@ -6,7 +6,7 @@ import pytest
 
 from components.cluster import Placement, place
 from components.cluster_plan import packed, plan
-from components.params import UserError
+from components.errors import UserError
 
 LAPTOP = [{"CPU": 2.0}]
 TWO_NODES = [{"CPU": 8.0}, {"CPU": 4.0}]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from components.data.loaders import DataSpec
+from components.errors import UserError
 from components.models import cnn
-from components.params import UserError
 from tests.conftest import Config
 
 DIGITS = DataSpec((1, 28, 28), tuple("0123456789"))

@@ -10,9 +10,9 @@ import torch
 
 from components import compiled
 from components.data.loaders import Split
+from components.errors import UserError
 from components.loop import State, fit
 from components.models.cnn import TASK
-from components.params import UserError
 from tests.conftest import CPU, Config
 
 has_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")

@@ -14,7 +14,7 @@ import torch
 
 from components import cluster, params
 from components import cores as own_cores
-from components.params import UserError
+from components.errors import UserError
 from components.task import TrainingConfig
 from flows import cores, head
 from flows.graph import in_order

@@ -1,34 +1,21 @@
-"""Each stage depends on the code that it runs, all of it and nothing else, so that an edit makes stale what it changes.
-
-A stage's list in dvc.yaml is one for all its items (DVC cannot take a list from each), so what one of them runs stands
-there for the others, too.
-"""
+"""Each stage depends on the code that it runs, all of it and no more, so that an edit makes stale what it changes."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from components import params
-from components.source_code import closure, file_of, imported
+from components import loop, params, source_code
+from components.code import REPORT, STEPS, modules_of, write
+from components.declarations import MODELS, declared_in
+from components.source_code import closure, digests, imported
 from tests.conftest import REPO
-
-CODE = re.compile(r"components/\S+\.(py|j2)")
-OWN = {  # a stage's command → the package in which its item's own module is
-    "components.data.download": params.DATASETS,
-    "components.data.text": params.DATASETS,
-    "components.data.split": params.DATASETS,
-    "components.baseline": params.BASELINES,
-    "components.weights": params.MODELS,
-    "components.features": params.MODELS,
-    "components.vectors": params.MODELS,
-    "components.train": params.MODELS,
-    "components.evaluate": params.MODELS,
-    "components.study": params.STUDIES,
-}
 
 
 def stages() -> dict[str, Any]:
@@ -36,7 +23,7 @@ def stages() -> dict[str, Any]:
     return loaded
 
 
-NAMES = [*stages()]
+NAMES = [name for name in stages() if name != "code"]
 
 
 def command(stage: dict[str, Any]) -> str:
@@ -48,48 +35,125 @@ def items(stage: dict[str, Any]) -> list[str]:
     return [*stage.get("foreach", [""])]
 
 
-def listed(stage: dict[str, Any], item: str) -> set[str]:
-    """The files of code that an item of a stage depends on: in its list, or in what foreach gives it."""
-    own = stage.get("foreach", {})
-    given = [own[item]] if isinstance(own, dict) and item else []
-    given = [value for each in given for value in (each.values() if isinstance(each, dict) else [each])]
-    lines = [re.sub(r"\$\{(item|key)\}", item, line) for line in stage.get("do", stage)["deps"]]
-    return {line for line in (*lines, *given) if CODE.fullmatch(line)}
-
-
-def runs(stage: dict[str, Any], item: str, committed: params.Params) -> set[str]:
-    """The files that an item's command imports, anywhere in them, and those of the modules that it loads by name."""
-    program = command(stage)
-    modules = {program}
-    if item:
-        modules.add(f"{OWN[program]}.{item}")
-        section = committed.sections[item]
-        others = [getattr(section, "weights", None), getattr(section, "model", None)]
-        others += ["word2vec"] if program == "components.vectors" else []  # whose model it reads
-        modules |= {f"{params.MODELS}.{name}" for name in others if name in params.declared_in(params.MODELS)}
-    return {str(file_of(module).relative_to(REPO)) for module in closure(modules)}
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_stage_lists_all_that_it_runs(name: str, committed: params.Params) -> None:
+def test_every_stage_depends_on_its_code_and_runs_the_command_of_that_step(name: str, committed: params.Params) -> None:
     stage = stages()[name]
+    program, package = STEPS.get(name, (f"components.{REPORT}", ""))
+    assert command(stage) == program
+    deps = "\n".join(stage.get("do", stage)["deps"])
+    own = re.findall(rf"\$\{{paths\.code\}}/{name}(?:/\$\{{(?:item|key)\}})?$", deps, re.MULTILINE)
+    assert len(own) == 1
     for item in items(stage):
-        lacking = runs(stage, item, committed) - listed(stage, item)
-        assert not lacking, f"{name}@{item} runs, and dvc.yaml does not list: {sorted(lacking)}"
+        assert not item or item in declared_in(package)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_stage_lists_what_none_of_its_items_runs(name: str, committed: params.Params) -> None:
-    stage = stages()[name]
-    all_run = set().union(*(runs(stage, item, committed) for item in items(stage)))
-    all_listed = set().union(*(listed(stage, item) for item in items(stage)))
-    templates = {str(file.relative_to(REPO)) for file in REPO.glob("components/**/*.j2")}
-    assert all_listed - templates <= all_run
-    assert name == "report" or not all_listed & templates
+def test_the_code_stage_depends_on_all_code_and_no_other_stage_on_any_of_it() -> None:
+    assert stages()["code"]["deps"] == ["components", "params.yaml"]
+    assert "components/" not in (REPO / "dvc.yaml").read_text()
+
+
+def test_what_it_writes_is_a_line_for_each_file(committed: params.Params, tmp_path: Path) -> None:
+    write(committed, tmp_path / "code")
+    lines = (tmp_path / "code/train/cnn").read_text().splitlines()
+    assert all(re.fullmatch(r"[0-9a-f]{64}  components/\S+\.py", line) for line in lines)
+    assert [line[66:] for line in lines] == sorted(line[66:] for line in lines)
+    assert (tmp_path / "code/report").read_text().count("report.html.j2") == 1
+    assert {file.name for file in (tmp_path / "code").iterdir()} == {*STEPS, REPORT}
 
 
 def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
-    assert "components.data.garment_samples" in imported("components.datasets.fashion")  # in a function
-    assert "components.params" in imported("components.cluster")  # from components import params
+    assert "components.data.text_files" in imported("components.datasets.reviews")  # in a function
+    assert "components.params" in imported("components.study")  # from components import params
     assert "components.models.transfer" in imported("components.studies.reuse")
-    assert "components.section" in closure(["components.datasets.mnist"])  # through components.params
+    assert "components.section" in closure(["components.datasets.mnist"])
+
+
+# What an edit makes stale
+
+
+class Tree:
+    """A copy of the code, in which edits are tried."""
+
+    def __init__(self, settings: params.Params, top: Path) -> None:
+        self.settings, self.top = settings, top
+        self.before = self.digests()
+
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Stage → file → digest, of every stage in dvc.yaml; and of what names a training, under `key@model`."""
+        source_code.imported.cache_clear()
+        source_code._tree.cache_clear()
+        source_code._digest.cache_clear()
+        found = {f"key@{name}": digests([loop.__name__, f"{MODELS}.{name}"]) for name in declared_in(MODELS)}
+        for step, stage in stages().items():
+            for item in items(stage) if step in STEPS else []:
+                found[f"{step}@{item}"] = digests(modules_of(step, item, self.settings))
+        found[REPORT] = digests([f"components.{REPORT}"])
+        return found
+
+    def edit(self, file: str, change: Callable[[str], str]) -> None:
+        path = self.top / file
+        changed = change(path.read_text())
+        assert changed != path.read_text()
+        path.write_text(changed)
+
+    def stale(self) -> set[str]:
+        now = self.digests()
+        return {stage for stage in now if now[stage] != self.before[stage]}
+
+
+@pytest.fixture
+def tree(committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
+    shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    with monkeypatch.context() as moved:
+        moved.setattr(source_code, "TOP", tmp_path)
+        yield Tree(committed, tmp_path)
+    source_code.imported.cache_clear()
+    source_code._tree.cache_clear()
+    source_code._digest.cache_clear()
+
+
+def replace(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new, 1)
+
+
+def test_comments_docstrings_and_layout_make_nothing_stale(tree: Tree) -> None:
+    for file in tree.top.rglob("*.py"):
+        text = file.read_text().replace('"""', '"""Another docstring. ', 1)
+        file.write_text(f"# A comment.\n{text}\n\n\n# And one more.\n")
+    assert tree.stale() == set()
+
+
+def of(model: str, *steps: str) -> set[str]:
+    return {f"{step}@{model}" for step in steps}
+
+
+EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
+    "a synthetic flower": (
+        "components/data/synthetic/flower_images.py",
+        replace("LONGEST = 240", "LONGEST = 200"),
+        {"download@flowers"},
+    ),
+    "the network of the VAE": (
+        "components/models/vae.py",
+        replace("def build(", "def other() -> None: ...\n\n\ndef build("),
+        {"key@vae", "study@manifold", "study@anomaly", *of("vae", "train", "evaluate")},
+    ),
+    "what the report says": ("components/report.html.j2", lambda text: f"{text}\n", {REPORT}),
+    "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse", REPORT}),
+    "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_makes_stale_what_it_changes_and_nothing_else(name: str, tree: Tree) -> None:
+    file, change, stale = EDITS[name]
+    tree.edit(file, change)
+    assert tree.stale() == stale
+
+
+def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:
+    flowers = tree.settings.sections["flowers"].model_copy(update={"source": "full"})
+    tree.settings = params.Params(tree.settings.general, {**tree.settings.sections, "flowers": flowers})
+    tree.before = tree.digests()
+    tree.edit("components/data/synthetic/flower_images.py", replace("LONGEST = 240", "LONGEST = 200"))
+    assert tree.stale() == set()

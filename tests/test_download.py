@@ -22,9 +22,9 @@ from components import params
 from components.data import idx, sources
 from components.data.dataset import Examples
 from components.data.download import download
-from components.data.sources import FetchError, Made, OwnTree, Tree, Web, Wheel, own_tree
+from components.data.sources import OwnTree, Synthetic, Tree, Web, Wheel, own_tree
 from components.datasets import mnist
-from components.params import UserError
+from components.errors import FetchError, UserError
 from tests.conftest import MIRROR, Project, needs_mirror, with_source
 
 FILE, TEXT = "a.txt", b"a line\n" * 1000
@@ -318,6 +318,6 @@ def test_a_tree_has_one_digest_that_changes_with_any_name_or_content(
     assert "2 files, 0.0 MB" in capsys.readouterr().out
 
 
-def test_a_made_source_only_calls_its_function(empty: Path) -> None:
-    Made(lambda folder: (folder / "made").touch()).fetch(empty)
-    assert (empty / "made").exists()
+def test_a_synthetic_source_fetches_nothing(empty: Path) -> None:
+    Synthetic("components.data.synthetic.reviews").fetch(empty)
+    assert [file.name for file in empty.iterdir()] == ["reviews.csv"]

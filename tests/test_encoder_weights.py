@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from components import artifact, params
 from components.data.loaders import DataSpec, Split, open_split
+from components.errors import UserError
 from components.features import make
 from components.loop import fit
 from components.models import autoencoder, transfer
-from components.params import UserError
 from components.task import load_task
 from components.weights import check_watched, load_weights, prepare
 from tests.conftest import CPU, REPO, Project
@@ -112,7 +112,7 @@ def test_dvc_trains_the_autoencoder_first(project: Project) -> None:
     refused = project.run("dvc", "repro", "weights@transfer")
     assert "so that DVC trains it first" in refused.stdout
     file = project.folder / "dvc.yaml"
-    line = "      transfer: components/weights.py\n"
+    line = '      transfer: "${paths.code}/weights/transfer"\n'
     assert line in file.read_text()
     file.write_text(file.read_text().replace(line, '      transfer: "${paths.models}/${transfer.weights}"\n'))
     done = project.run("dvc", "repro", "weights@transfer")

@@ -16,12 +16,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from components import params
-from components.data import garment_samples
 from components.data.dataset import Examples, load_dataset
 from components.data.download import download
 from components.data.loaders import Split
+from components.data.synthetic import garments
 from components.datasets import fashion
-from components.params import UserError
+from components.errors import UserError
 from tests.conftest import with_source
 
 
@@ -34,7 +34,7 @@ def test_made_garments_are_ten_classes_in_equal_shares(made_splits: Callable[[st
 
 @pytest.mark.slow
 def test_made_garments_are_the_same_every_time_and_can_be_told_apart() -> None:
-    one, other = (garment_samples.garments(train=400, test=100, seed=0) for _ in range(2))
+    one, other = (garments.garments(train=400, test=100, seed=0) for _ in range(2))
     for part in ("train", "t10k"):
         assert np.array_equal(one[part][0], other[part][0])
     learned = LogisticRegression(max_iter=200).fit(one["train"][0].reshape(400, -1) / 255, one["train"][1])

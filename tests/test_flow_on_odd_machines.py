@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.data.loaders import open_split
-from components.datasets import mnist
+from components.data.synthetic import digits
 from tests.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -34,7 +34,7 @@ def own(tmp_path: Path) -> Iterator[Project]:
     """A project that trains on digits in a folder of the user's own, which DVC has split."""
     project = Project(tmp_path / "project")
     (tmp_path / "digits").mkdir()
-    mnist.make(tmp_path / "digits")
+    digits.make(tmp_path / "digits")
     project.change(mnist__source=str(tmp_path / "digits"))
     done = project.run("dvc", "repro", "split@mnist")
     assert done.returncode == 0, done.stdout

@@ -17,7 +17,7 @@ from components.data.download import download
 from components.data.loaders import open_split
 from components.data.split import split
 from components.datasets import flowers
-from components.params import UserError
+from components.errors import UserError
 from tests.conftest import MIRROR, needs_mirror, with_source
 
 SIDE = 16

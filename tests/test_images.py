@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 from components.data import images
 from components.data.findings import Findings
-from components.params import UserError
+from components.errors import UserError
 
 SIDE = 16
 RED, WHITE = (255, 0, 0), (255, 255, 255)

@@ -17,12 +17,12 @@ from torch import distributed, nn
 
 from components import batch_norm, loop
 from components.data.loaders import Split, open_split
+from components.errors import UserError
 from components.gradients import clip_gradients, make_optimizer, penalty
 from components.layers import LayerStatistics
 from components.loop import State, Training, fit, validate
 from components.models import cnn
 from components.models.cnn import TASK
-from components.params import UserError
 from tests.conftest import CPU, REPO, Config
 
 

@@ -14,10 +14,10 @@ import torch
 from components import artifact, params, vectors
 from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING
+from components.errors import UserError
 from components.loop import Training, fit
 from components.models import lstm, word2vec
 from components.models.lstm import TASK, TextClassifier
-from components.params import UserError
 from components.task import load_task
 from components.texts import by_length, text_batch
 from components.weights import check_fits, load_weights

@@ -15,7 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from components import params, verified
-from components.params import ParamsError
+from components.declarations import MODELS, declared_in
+from components.errors import ParamsError
+from components.params.__main__ import main
 from tests.conftest import REPO, Project
 
 COMMITTED = (REPO / "params.yaml").read_text()
@@ -113,7 +115,7 @@ def test_a_wrong_file_is_one_message_and_exit_2(
     monkeypatch.setattr(sys, "argv", ["params"])
 
     with pytest.raises(SystemExit) as ended:
-        params.run(params.main)
+        params.run(main)
 
     output = capsys.readouterr()
     assert ended.value.code == 2
@@ -159,7 +161,7 @@ def test_the_check_prints_the_resolved_values(
     monkeypatch.chdir(REPO)
     monkeypatch.setattr(sys, "argv", ["params"])
     with pytest.raises(SystemExit) as ended:
-        params.run(params.main)
+        params.run(main)
     assert ended.value.code == 0
     assert "dropout: 0.25" in capsys.readouterr().out
 
@@ -231,7 +233,7 @@ def test_a_checked_file_is_checked_again_after_a_change_of_code(
 
 def test_what_a_flow_has_to_know_is_told_without_torch_once_a_file_was_checked(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(COMMITTED)
-    code = "import sys; from components import params; sys.argv[1:] = ['--json']; params.main(); "
+    code = "import sys; from components.params.__main__ import main; sys.argv[1:] = ['--json']; main(); "
     code += "print('torch' in sys.modules)"
     own = {**os.environ, "PYTHONPATH": str(REPO)}
     ran = [
@@ -242,4 +244,4 @@ def test_what_a_flow_has_to_know_is_told_without_torch_once_a_file_was_checked(t
     assert (with_torch, without) == ("True", "False")
     assert first == second
     assert json.loads(first)["values"]["cnn"]["dropout"] == 0.25
-    assert json.loads(first)["small"] == {**dict.fromkeys(params.declared_in(params.MODELS), True), "ssd": False}
+    assert json.loads(first)["small"] == {**dict.fromkeys(declared_in(MODELS), True), "ssd": False}

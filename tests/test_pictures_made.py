@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import flower_samples, scene_samples
-from components.data.scene_samples import Box, Scene
+from components.data.synthetic import flower_images, scene_images
+from components.data.synthetic.scene_images import Box, Scene
 
 pytestmark = pytest.mark.slow  # it draws hundreds of pictures
 
@@ -20,12 +20,12 @@ SCENES = 200
 
 @pytest.fixture(scope="module")
 def flowers() -> list[tuple[str, Image.Image]]:
-    return list(flower_samples.flowers(FLOWERS_PER_CLASS, seed=0))
+    return list(flower_images.flowers(FLOWERS_PER_CLASS, seed=0))
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return list(scene_samples.scenes(SCENES, seed=0))
+    return list(scene_images.scenes(SCENES, seed=0))
 
 
 def iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
@@ -54,14 +54,14 @@ def longer_side(box: Box) -> int:
 
 
 def test_the_same_seed_gives_the_same_flowers_and_another_seed_others(flowers: list[tuple[str, Image.Image]]) -> None:
-    again, others = flower_samples.flowers(1, seed=0), flower_samples.flowers(1, seed=1)
+    again, others = flower_images.flowers(1, seed=0), flower_images.flowers(1, seed=1)
     for (name, image), (name_again, image_again), (_, other) in zip(flowers, again, others, strict=False):
         assert name == name_again
         assert image.tobytes() == image_again.tobytes() != other.tobytes()
 
 
 def test_the_same_seed_gives_the_same_scenes_and_another_seed_others(scenes: list[Scene]) -> None:
-    for scene, again, other in zip(scenes, scene_samples.scenes(5, 0), scene_samples.scenes(5, 1), strict=False):
+    for scene, again, other in zip(scenes, scene_images.scenes(5, 0), scene_images.scenes(5, 1), strict=False):
         assert scene.objects == again.objects != other.objects
         assert scene.image.tobytes() == again.image.tobytes() != other.image.tobytes()
 
@@ -69,9 +69,9 @@ def test_the_same_seed_gives_the_same_scenes_and_another_seed_others(scenes: lis
 def test_every_class_comes_equally_often_and_in_turn(
     flowers: list[tuple[str, Image.Image]], scenes: list[Scene]
 ) -> None:
-    assert Counter(name for name, _ in flowers) == dict.fromkeys(flower_samples.CLASSES, FLOWERS_PER_CLASS)
-    assert Counter(scene.objects[0][0] for scene in scenes) == dict.fromkeys(scene_samples.CLASSES, SCENES // 5)
-    assert tuple(name for name, _ in islice(flowers, 5)) == flower_samples.CLASSES
+    assert Counter(name for name, _ in flowers) == dict.fromkeys(flower_images.CLASSES, FLOWERS_PER_CLASS)
+    assert Counter(scene.objects[0][0] for scene in scenes) == dict.fromkeys(scene_images.CLASSES, SCENES // 5)
+    assert tuple(name for name, _ in islice(flowers, 5)) == flower_images.CLASSES
 
 
 def test_pictures_are_in_colour_of_the_promised_size_and_of_varying_shape(
@@ -107,7 +107,7 @@ def test_boxes_fit_what_is_drawn_to_the_pixel() -> None:
     disc = Image.new("RGBA", (10, 10))
     disc.paste((255, 255, 255, 255), (2, 1, 9, 8))
     under = Image.new("RGBA", (10, 10), (255, 0, 0, 255))
-    boxes = scene_samples._paste(image, [disc, under], [(5, 5, 14, 14), (5, 13, 14, 22)])
+    boxes = scene_images._paste(image, [disc, under], [(5, 5, 14, 14), (5, 13, 14, 22)])
     assert boxes == [(7, 6, 13, 12), (5, 13, 14, 22)]
     assert image.getbbox() == (4, 5, 14, 22)
 
@@ -122,7 +122,7 @@ def test_no_constant_box_finds_the_first_object(scenes: list[Scene]) -> None:
 
 def test_mean_colour_does_not_tell_a_flower(flowers: list[tuple[str, Image.Image]]) -> None:
     colours = np.array([np.asarray(image).mean(axis=(0, 1)) for _, image in flowers])
-    labels = np.array([flower_samples.CLASSES.index(name) for name, _ in flowers])
+    labels = np.array([flower_images.CLASSES.index(name) for name, _ in flowers])
     half = len(flowers) // 2
     means = np.stack([colours[:half][labels[:half] == label].mean(axis=0) for label in range(5)])
     distances = np.linalg.norm(colours[half:, None] - means[None], axis=2)

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from components import params
+from components.declarations import section_types
 from components.schema import of_changes
 from flows.graph import reasons
 from flows.plan import estimate, plan
@@ -68,7 +69,7 @@ def test_the_table_shows_the_first_test_measure(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    told = of_changes(params.General, params.section_types())
+    told = of_changes(params.General, section_types())
     return {"type": "object", **told["schema"], "definitions": told["definitions"]}
 
 

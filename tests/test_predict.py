@@ -19,9 +19,9 @@ from PIL import Image
 from components import artifact, params
 from components.artifact import Artifact
 from components.data.loaders import Split
-from components.datasets import reviews
+from components.data.synthetic import reviews
+from components.errors import UserError
 from components.loop import fit
-from components.params import UserError
 from components.predict import AT_ONCE, predictions, reader_for
 from components.pretrained import PretrainedConfig
 from components.task import load_task, untrained
@@ -81,7 +81,7 @@ def test_a_text_is_judged_as_in_the_split(lstm: Artifact, made_splits: Callable[
     split = made_splits("reviews")
     with fewer_pictures():
         reviews.make(tmp_path)
-    texts = pd.read_csv(tmp_path / reviews.MADE_FILE)["text"]
+    texts = pd.read_csv(tmp_path / reviews.FILE)["text"]
     assert len(texts) == len(split.arrays["targets"])
     for number, text in enumerate(texts.head(40)):
         (tmp_path / f"{number:02}.txt").write_text(text)

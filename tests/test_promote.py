@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from components import params
+from components.errors import UserError
 from components.files import write_whole
-from components.params import UserError
 from components.promote import judge, promote, promoted, promoted_folder, sentence
 from components.task import Goal
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components import params
-from components.params import UserError
+from components.errors import UserError
 from components.promote import promote
 from flows.registry import GTO, marking
 from tests.conftest import REPO, contents

@@ -12,10 +12,10 @@ import pytest
 
 from components import artifact
 from components.data.loaders import Split
+from components.errors import UserError
 from components.evaluate import evaluate
 from components.loop import fit
 from components.models.cnn import TASK
-from components.params import UserError
 from components.report import Chapter, Way, classifiers, finding, ways, write_report
 from components.tables import Table, write_tables
 from tests.conftest import CPU, Config

@@ -1,4 +1,4 @@
-"""Stages that do not wait for each other run at the same time, and DVC's record of them is the same as one by one."""
+"""Stages that do not wait for each other run at the same time, and DVC's record of them says the same as one by one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from components.cluster import free_port
-from flows.lock_order import in_serial_order, put_in_order, recorded
 from flows.stage import reproduce
 from tests.conftest import Project
 from tests.served import waited_for
@@ -53,12 +54,11 @@ def test_the_flow_takes_at_most_0_65_of_dvc_repros_time(tmp_path: Path, api: str
         together = both.submit(timed, flow, api, "flows.pipeline")
         ratio = together.result() / alone.result()
     assert ratio <= 0.65
-    assert recorded(flow.folder) == ["one", "two"], "the second one ended first"
     assert lock(flow) == lock(serial)
 
 
-def lock(project: Project) -> bytes:
-    return (project.folder / "dvc.lock").read_bytes()
+def lock(project: Project) -> Any:
+    return YAML(typ="safe").load((project.folder / "dvc.lock").read_text())
 
 
 def timed(project: Project, api: str, *command: str) -> float:
@@ -68,36 +68,14 @@ def timed(project: Project, api: str, *command: str) -> float:
     return time.monotonic() - started
 
 
-def test_dvc_lock_is_the_same_bytes_ten_times_of_ten(tmp_path: Path) -> None:
-    """Though the second stage ends first, and DVC appends each as it ends."""
+def test_dvc_lock_says_the_same_though_the_second_stage_ends_first(tmp_path: Path) -> None:
     serial, both = sleeping(tmp_path / "serial", 0, 0), sleeping(tmp_path / "both", 1.5, 0)
     assert serial.run("dvc", "repro").returncode == 0
-    as_ended = set()
-    for _ in range(10):
+    for _ in range(3):
         with ThreadPoolExecutor() as threads:
             ended = threads.map(lambda stage: reproduce(stage, both.folder, both.environment, print), ("one", "two"))
             assert [*ended] == ["ran", "ran"]
-        as_ended.add(lock(both))
-        put_in_order(both.folder, ["one", "two"])
         assert lock(both) == lock(serial)
         for made in ("one.txt", "two.txt", "dvc.lock"):
             (both.folder / made).unlink()
         shutil.rmtree(both.folder / ".dvc/cache")
-    assert as_ended != {lock(serial)}, "it is no chance"
-
-
-def test_stages_that_were_recorded_before_keep_their_places(tmp_path: Path) -> None:
-    project = sleeping(tmp_path / "project", 0, 0)
-    assert project.run("dvc", "repro", "two").returncode == 0
-    with in_serial_order(project.folder, [], ["one"]):
-        assert project.run("dvc", "repro", "one").returncode == 0
-    assert recorded(project.folder) == ["two", "one"]
-
-
-def test_what_an_interrupted_run_has_recorded_is_in_order_too(tmp_path: Path) -> None:
-    project = sleeping(tmp_path / "project", 0, 0)
-    with pytest.raises(KeyboardInterrupt), in_serial_order(project.folder, [], ["one", "two"]):
-        for stage in ("two", "one"):
-            assert project.run("dvc", "repro", stage).returncode == 0
-        raise KeyboardInterrupt
-    assert recorded(project.folder) == ["one", "two"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.data.dataset import SplitConfig
 from components.data.loaders import PARTS, Split
 from components.data.split import split_rows
-from components.params import UserError
+from components.errors import UserError
 
 CONFIG = SplitConfig(method="stratified", validation=0.2, test=0.2, seed=42)
 

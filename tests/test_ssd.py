@@ -16,9 +16,9 @@ from torchvision.models.detection.image_list import ImageList
 from components import default_boxes, many_objects, params
 from components.data.loaders import DataSpec, Split
 from components.default_boxes import Outputs, decoded, matches
+from components.errors import UserError
 from components.loop import fit
 from components.models import sliding_window, ssd
-from components.params import UserError
 from components.windows import Windows, shown
 from tests.conftest import CPU
 

@@ -20,9 +20,9 @@ import torch
 
 from components import checkpoints, cluster, node_data, storage
 from components.cluster import free_port
+from components.errors import UserError
 from components.loop import State
 from components.node_data import on_this_node, send
-from components.params import UserError
 from components.storage import Location, local
 from tests.conftest import SECRET, Environment, contents, s3_at
 

@@ -19,9 +19,9 @@ from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split as make_split
 from components.encoders import Encoder
+from components.errors import UserError
 from components.loop import Training, fit
 from components.models import autoencoder
-from components.params import UserError
 from components.studies import anomaly, manifold, reuse
 from components.task import TrainingConfig, load_task
 from tests.conftest import CPU, MIRROR, REPO, needs_mirror, with_source

@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from components import growth, params
 from components.apply import apply, as_yaml
 from components.cluster import Slots, slots
+from components.errors import ParamsError, UserError
 from components.growth import Point, Widths
 from components.ledger import Ledger, Trial, write_epochs
-from components.params import ParamsError, UserError
 from components.proposals import Proposals, Sampled, importances
 from components.search_space import Grow, Range, Search
 from components.task import Goal

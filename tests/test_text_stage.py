@@ -21,9 +21,10 @@ from components.data.download import download
 from components.data.findings import Findings
 from components.data.loaders import open_split
 from components.data.split import split
+from components.data.synthetic import reviews as synthetic_reviews
 from components.data.text import SUMMARY, TEXTS, prepare
 from components.datasets import reviews
-from components.params import UserError
+from components.errors import UserError
 from tests.conftest import MIRROR, needs_mirror
 
 GOOD = [("A fine film, truly fine.", "up"), ("A dull film, truly dull.", "down"), ("Such fun to watch.", "up")]
@@ -476,10 +477,10 @@ def test_the_mirrors_aclimdb_is_read_as_published(stage: Stage) -> None:
 def test_the_made_reviews_are_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        reviews.make(tmp_path / name)
-    first, second = ((tmp_path / name / reviews.MADE_FILE).read_bytes() for name in ("a", "b"))
+        synthetic_reviews.make(tmp_path / name)
+    first, second = ((tmp_path / name / synthetic_reviews.FILE).read_bytes() for name in ("a", "b"))
     assert first == second
-    assert pd.read_csv(tmp_path / "a" / reviews.MADE_FILE)["label"].value_counts().to_dict() == {
+    assert pd.read_csv(tmp_path / "a" / synthetic_reviews.FILE)["label"].value_counts().to_dict() == {
         "negative": 300,
         "positive": 300,
     }

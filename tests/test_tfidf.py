@@ -14,7 +14,7 @@ from components import params
 from components.baselines import tfidf
 from components.baselines.tfidf import Frequency, counts, evaluate, weights
 from components.data.loaders import Split
-from components.params import UserError
+from components.errors import UserError
 from components.tables import Table, read_tables, write_tables
 
 BaselineConfig = Callable[..., tfidf.Config]

@@ -13,9 +13,9 @@ from torch import nn
 
 from components import features, params, pretrained
 from components.data.loaders import DataSpec, Split, open_split
+from components.errors import UserError
 from components.loop import fit
 from components.models import detection, transfer
-from components.params import UserError
 from components.pretrained import Pretrained
 from components.task import Batch, load_task, untrained
 from tests.conftest import CPU

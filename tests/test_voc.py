@@ -12,13 +12,13 @@ import pytest
 from PIL import ExifTags, Image
 
 from components import params
-from components.data.annotations import AnnotationError, parse
+from components.data.annotations import parse
 from components.data.dataset import Examples, SplitConfig
 from components.data.download import download
 from components.data.loaders import PARTS, Part, Split, open_split
 from components.data.split import split, split_rows
 from components.datasets import voc
-from components.params import UserError
+from components.errors import AnnotationError, UserError
 from tests.conftest import MIRROR, needs_mirror, with_source
 from tests.test_images import STORED
 

@@ -15,10 +15,11 @@ from components.data import text, vocabulary
 from components.data.dataset import Examples
 from components.data.loaders import Split, open_split, save_split
 from components.data.split import split
+from components.data.synthetic import reviews as synthetic_reviews
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN, learn, numbers_by_word, numbers_of, renumber, shortened
 from components.data.words import Words
 from components.datasets import reviews
-from components.params import UserError
+from components.errors import UserError
 from tests.conftest import fewer_pictures
 
 
@@ -71,8 +72,8 @@ def test_a_long_text_is_cut_where_the_section_says(cut: str, left: list[int]) ->
 def test_a_text_has_the_same_numbers_alone_as_in_the_split(made: Split, tmp_path: Path) -> None:
     assert made.text is not None
     with fewer_pictures():
-        reviews.make(tmp_path)
-    frame = Words(made.text.steps)(pd.read_csv(tmp_path / reviews.MADE_FILE))
+        synthetic_reviews.make(tmp_path)
+    frame = Words(made.text.steps)(pd.read_csv(tmp_path / synthetic_reviews.FILE))
     known = numbers_by_word(made.text)
     assert len(frame) == len(made.arrays["inputs"])
     for words, row in zip(frame["words"], made.arrays["inputs"], strict=True):

@@ -24,8 +24,8 @@ from components import params, weights
 from components.backbones import load_backbone
 from components.data import sources
 from components.data.loaders import DataSpec
+from components.errors import UserError
 from components.models import ssd, transfer
-from components.params import UserError
 from components.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, brought_once
 from components.task import load_task, untrained
 from components.weights import load_weights, prepare, read_weights, remapped

@@ -14,10 +14,10 @@ from components import params
 from components.data.loaders import DataSpec, Split
 from components.data.steps import Steps
 from components.data.vocabulary import FIRST, Text, numbers_by_word
+from components.errors import UserError
 from components.loop import fit
 from components.models import word2vec
 from components.models.word2vec import TASK, Word2Vec
-from components.params import UserError
 from components.task import Batch
 from components.word_results import nearest, shown_words
 from tests.conftest import CPU

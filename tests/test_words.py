@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from bench.text import per_token
 from components import params
 from components.data import words
-from components.data.review_samples import reviews
 from components.data.steps import Steps
+from components.data.synthetic.reviews import reviews
 from components.data.words import Words, stopwords
 
 PLAIN: dict[str, Any] = {

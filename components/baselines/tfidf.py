@@ -16,7 +16,8 @@ from pydantic import Field
 
 from components.data.loaders import Split
 from components.data.vocabulary import FIRST
-from components.params import Section, UserError
+from components.errors import UserError
+from components.section import Section
 from components.tables import Table, write_tables
 from components.text_results import read_back
 

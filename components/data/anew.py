@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.data.own_files import SUMMARY, path_here
-from components.section import UserError
+from components.errors import UserError
 
 
 @contextmanager

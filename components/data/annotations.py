@@ -11,15 +11,12 @@ from xml.etree import ElementTree
 
 from components.data.findings import Findings
 from components.data.images import Picture
+from components.errors import AnnotationError
 
 Box = tuple[float, float, float, float]
 DECLARATION = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["']""")
 SAME_SHAPE = 0.02  # how much the ratios of two sizes' sides may differ where one is the other, scaled
 FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")  # a few lines of entities can stand for gigabytes
-
-
-class AnnotationError(ValueError):
-    """An XML file that is no annotation, and why."""
 
 
 @dataclass(frozen=True)

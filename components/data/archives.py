@@ -18,11 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
+from components.errors import ArchiveError
+
 CHUNK_BYTES = 1 << 20
-
-
-class ArchiveError(ValueError):
-    """An archive with a member that is not unpacked, and why."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from components.data.loaders import Part
 from components.data.sources import Source
 from components.data.steps import Steps
 from components.data.vocabulary import Text
-from components.params import DATASETS, Section, declaration
+from components.declarations import DATASETS, declaration
+from components.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd

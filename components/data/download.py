@@ -19,7 +19,7 @@ from typing import Any
 from components import params
 from components.data.dataset import load_dataset
 from components.data.own_files import SUMMARY, Record, keep_record, record_of
-from components.data.sources import FetchError
+from components.errors import FetchError
 from components.files import whole_folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypedDict
 
-from components.params import UserError
+from components.errors import UserError
 
 NAMES_KEPT = 100
 NAMES_SHOWN = 3

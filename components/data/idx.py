@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from components.data.dataset import Examples
-from components.params import UserError
+from components.errors import IdxError, UserError
 
 SIDE = 28
 FILES = (
@@ -21,10 +21,6 @@ FILES = (
 )
 OWN = "own.json"  # beside a set that is not the published one: its labels
 UNSIGNED_BYTES = 0x08  # as the third byte of a header calls the type
-
-
-class IdxError(UserError):
-    """A file that is not what its name says, and why."""
 
 
 def read_idx(folder: Path, classes: tuple[str, ...]) -> Examples:

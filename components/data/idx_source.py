@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.idx import FILES, OWN, IdxError, read_file
+from components.data.idx import FILES, OWN, read_file
 from components.data.layout import files_below
 from components.data.own_files import path_here
-from components.data.sources import ARCHIVES, FetchError, OwnTree, fetch_file
+from components.data.sources import ARCHIVES, OwnTree, fetch_file
+from components.errors import FetchError, IdxError
 
 # The endings of the four files' names, as published, unpacked by some programs, or called by others.
 NAMES = {

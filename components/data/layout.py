@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.params import UserError
+from components.errors import UserError
 
 PART_WORDS = {
     "train": "train", "training": "train", "test": "test", "testing": "test", "val": "validation",

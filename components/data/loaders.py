@@ -14,7 +14,7 @@ import numpy as np
 from components.data import vocabulary
 from components.data.findings import Findings
 from components.data.vocabulary import Text
-from components.params import UserError
+from components.errors import UserError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")

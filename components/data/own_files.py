@@ -20,6 +20,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from components.errors import OddNameError
+
 SUMMARY = "source.json"  # the download stage's
 FOLDER = "sources"  # in the scratch folder
 Record = dict[str, list[int]]  # a file's name below the source → its bytes, and when it was last changed (ns)
@@ -59,10 +61,6 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[tuple[Path, bool]]:
         elif os.path.realpath(path) not in here:
             yield path, True
             yield from _walk(path, here)
-
-
-class OddNameError(ValueError):
-    """A file's or folder's name that is no text: DVC cannot take it into its cache, nor does it say which it is."""
 
 
 def copy_tree(top: Path, folder: Path) -> None:

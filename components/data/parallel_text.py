@@ -17,7 +17,7 @@ from components.data.dataset import TextConfig
 from components.data.findings import Findings
 from components.data.text import worded
 from components.data.words import Words
-from components.params import UserError
+from components.errors import UserError
 
 ROWS_AT_ONCE = 25_000
 

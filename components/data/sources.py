@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
 import lzma
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -27,9 +28,9 @@ from typing import Protocol
 import tenacity
 from tqdm import tqdm
 
-from components.data.archives import ArchiveError, extract
-from components.data.own_files import OddNameError, copy_tree, path_here
-from components.params import UserError
+from components.data.archives import extract
+from components.data.own_files import copy_tree, path_here
+from components.errors import ArchiveError, FetchError, OddNameError, UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ATTEMPTS = 3
@@ -47,10 +48,6 @@ DAMAGE = (
     OSError,
     RuntimeError,
 )
-
-
-class FetchError(UserError):
-    """A file could not be had, and why."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +142,16 @@ class OwnTree:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Data made on this machine, with nothing fetched."""
+class Synthetic:
+    """Data made on this machine, with nothing fetched.
 
-    make: Callable[[Path], None]
+    generator: the module whose `make` writes them. By name, so that the other sources neither import nor depend on it.
+    """
+
+    generator: str
 
     def fetch(self, folder: Path) -> None:
-        self.make(folder)
+        importlib.import_module(self.generator).make(folder)
 
 
 class Source(Protocol):

@@ -22,8 +22,8 @@ from components import params
 from components.data.anew import told_how_to_read_anew
 from components.data.dataset import SplitConfig, load_dataset
 from components.data.loaders import PARTS, Part, save_split
+from components.errors import UserError
 from components.files import whole_folder
-from components.params import UserError
 
 
 def split_rows(

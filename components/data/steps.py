@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from components.params import Section
+from components.section import Section
 
 
 class Steps(Section):

@@ -31,8 +31,8 @@ from components.data.anew import told_how_to_read_anew
 from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
 from components.data.findings import Findings
 from components.data.words import Words, strings
+from components.errors import UserError
 from components.files import whole_folder, write_whole
-from components.params import UserError
 from components.tables import Table, write_tables
 
 TEXTS, SUMMARY = "texts.parquet", "text.json"

@@ -22,7 +22,7 @@ from components.data.dataset import CSV, PARQUET, TSV
 from components.data.findings import Findings
 from components.data.layout import ALONE, PARTS, Kind, files_below, layout_of, part_in
 from components.data.own_files import SUMMARY
-from components.params import UserError
+from components.errors import UserError
 
 ROWS = 25_000  # of a chunk
 TEXT = (".txt",)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from components.data import images
 from components.data.findings import Findings
 from components.data.layout import files_below, part_in
-from components.params import UserError
+from components.errors import UserError
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
 XML = ".xml"

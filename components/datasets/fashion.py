@@ -10,10 +10,11 @@ from pathlib import Path
 from pydantic import Field
 
 from components.data.dataset import Dataset, Examples, SplitConfig
-from components.data.idx import FILES, read_idx, write_idx
+from components.data.idx import FILES, read_idx
 from components.data.idx_source import IdxSet, Published
-from components.data.sources import Made, Source, Web, address_of
-from components.params import Section, UserError
+from components.data.sources import Source, Synthetic, Web, address_of
+from components.errors import UserError
+from components.section import Section
 
 GARMENTS = (
     "T-shirt/top",
@@ -35,8 +36,8 @@ MD5 = (  # of the packed files, as torchvision lists them
 )
 FASHION_FILES = {name: f"md5:{digest}" for name, digest in zip(FILES, MD5, strict=True)}
 SOURCES: dict[str, Source] = {
-    "sample": Made(lambda folder: make(folder)),
-    "made": Made(lambda folder: make(folder)),
+    "sample": Synthetic("components.data.synthetic.garments"),
+    "made": Synthetic("components.data.synthetic.garments"),
     "full": Web(FASHION_FILES, mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",)),
 }
 
@@ -54,13 +55,6 @@ class Config(Section):
         "Fashion-MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
-
-
-def make(folder: Path) -> None:
-    """Write 1,000 + 200 drawn garments as Fashion-MNIST's four files."""
-    from components.data import garment_samples  # drags in what draws, which nothing else here needs
-
-    write_idx(folder, garment_samples.garments(train=1000, test=200, seed=0))
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:

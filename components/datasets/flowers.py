@@ -15,14 +15,13 @@ from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.findings import NAMES_KEPT, Findings
 from components.data.layout import Kind, Layout, files_below, layout_of
 from components.data.own_files import empty_folders
-from components.data.sources import Made, Source, Tree, tree_named
-from components.params import Section, UserError
+from components.data.sources import Source, Synthetic, Tree, tree_named
+from components.errors import UserError
+from components.section import Section
 
-MADE_PER_CLASS = 80
-JPEG_QUALITY = 90
 SOURCES: dict[str, Source] = {
-    "sample": Made(lambda folder: make(folder)),
-    "made": Made(lambda folder: make(folder)),
+    "sample": Synthetic("components.data.synthetic.flowers"),
+    "made": Synthetic("components.data.synthetic.flowers"),
     "full": Tree(
         # The digest that TensorFlow Datasets lists for tf_flowers.
         {"flower_photos.tgz": "sha256:4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"},
@@ -42,18 +41,6 @@ class Config(Section):
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the pictures' side in pixels")
     bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
     split: SplitConfig
-
-
-def make(folder: Path) -> None:
-    """Write drawn flowers as flower_photos/<class>/NNNN.jpg."""
-    from components.data.flower_samples import flowers  # drags in what draws, which nothing else here needs
-
-    counts: dict[str, int] = {}
-    for name, image in flowers(MADE_PER_CLASS, seed=0):
-        counts[name] = counts.get(name, 0) + 1
-        file = folder / "flower_photos" / name / f"{counts[name]:04}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        image.save(file, quality=JPEG_QUALITY)
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:

@@ -12,10 +12,11 @@ import numpy as np
 from pydantic import Field
 
 from components.data.dataset import Dataset, Examples, SplitConfig
-from components.data.idx import FILES, SIDE, read_idx, write_idx
+from components.data.idx import FILES, SIDE, read_idx
 from components.data.idx_source import IdxSet, Published
-from components.data.sources import Made, Source, Web, Wheel, address_of
-from components.params import Section, UserError
+from components.data.sources import Source, Synthetic, Web, Wheel, address_of
+from components.errors import UserError
+from components.section import Section
 
 DIGITS = tuple("0123456789")
 CONTENT_SHA256 = (  # of the unpacked files, so that a mirror may pack them its own way
@@ -37,7 +38,7 @@ SOURCES: dict[str, Source] = {
         MNIST_FILES,
         mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist", "http://yann.lecun.com/exdb/mnist"),
     ),
-    "made": Made(lambda folder: make(folder)),
+    "made": Synthetic("components.data.synthetic.digits"),
 }
 
 PUBLISHED = Published("MNIST", MNIST_FILES)
@@ -49,13 +50,6 @@ class Config(Section):
         "of MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
-
-
-def make(folder: Path) -> None:
-    """Write 1,000 + 200 made digits as MNIST's four files."""
-    from components.data import samples  # drags in matplotlib, which nothing else here needs
-
-    write_idx(folder, samples.digits(train=1000, test=200, seed=0))
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:

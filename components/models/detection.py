@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from components import augment, classification, default_boxes, one_object_results
 from components.data.loaders import DataSpec, Split
-from components.params import UserError
+from components.errors import UserError
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
 from components.task import Batch, Goal, Task, read_inputs
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from components import classification, text_results
 from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN
-from components.params import UserError
+from components.errors import UserError
 from components.recurrent import Recurrent, pooled
 from components.task import READ_BEFORE, Goal, Task, TrainingConfig
 from components.texts import by_length, text_batch

@@ -19,7 +19,7 @@ from torch.nn import functional
 from components import word_results
 from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text
-from components.params import UserError
+from components.errors import UserError
 from components.task import NOT_COMPARABLE, Batch, Task, TrainingConfig
 from components.texts import by_length, text_batch
 

@@ -16,11 +16,12 @@ from pydantic import Field
 
 from components.data.loaders import Split
 from components.encoders import in_parts
+from components.errors import UserError
 from components.image_rows import draw_codes
 from components.loop import fit, validate
 from components.models import vae
-from components.params import Section, UserError
 from components.reconstruction import image_batch
+from components.section import Section
 from components.tables import write_tables
 from components.vae_results import decoder_of, draw_manifold
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.data.textures import (
+from components.data.synthetic.textures import (
     PATCH,
     Colour,
     Point,

@@ -7,11 +7,10 @@ A section is named after the file that declares it (declarations.py).
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -21,19 +20,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components import verified
-from components.declarations import BASELINES as BASELINES
-from components.declarations import DATASETS as DATASETS
-from components.declarations import MODELS as MODELS
-from components.declarations import STUDIES as STUDIES
-from components.declarations import declaration as declaration
-from components.declarations import declared_in as declared_in
-from components.declarations import section_type
-from components.declarations import section_types as section_types
+from components.declarations import DATASETS, MODELS, declared_in, section_type, section_types
+from components.errors import ParamsError, UserError
 from components.faults import fault, kind_of, nearest, shown, yaml_fault
 from components.search_space import FORMS, Grow, Range, Search
 from components.search_space import faults as space_faults
-from components.section import Section as Section
-from components.section import UserError as UserError
+from components.section import Section
 
 FILE = Path("params.yaml")
 S = TypeVar("S", bound="Section")
@@ -42,6 +34,7 @@ S = TypeVar("S", bound="Section")
 class Paths(Section):
     """Where the stages keep what they make; dvc.yaml reads the same values."""
 
+    code: str = Field(description="a folder: digests of the code that each stage runs")
     raw: str = Field(description="a folder: data sets as published")
     text: str = Field(description="a folder: texts as words")
     split: str = Field(description="a folder: arrays, and the rows of each part")
@@ -73,15 +66,6 @@ class General(Section):
     promotion: Promotion
 
 
-class ParamsError(UserError):
-    """Everything that is wrong with a params.yaml, in one text."""
-
-    def __init__(self, file: Path, faults: Iterable[str]) -> None:
-        listed = list(faults)
-        count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
-        super().__init__("\n".join([f"{file}: {count}; nothing was started.", *(f"  - {f}" for f in listed)]))
-
-
 @dataclass(frozen=True)
 class Params:
     """A checked params.yaml: the general values and each named section, in the file's order.
@@ -96,6 +80,12 @@ class Params:
     @property
     def paths(self) -> Paths:
         return self.general.paths
+
+    def values(self, name: str) -> Mapping[str, Any]:
+        """A section's plain values, for which its declaration need not be imported."""
+        if isinstance(self.sections, _Sections):
+            return self.sections.plain(name)
+        return self.sections[name].model_dump(mode="json")
 
 
 class _Sections(Mapping[str, Section]):
@@ -112,6 +102,10 @@ class _Sections(Mapping[str, Section]):
                 raise KeyError(name)
             self._made[name] = kind.model_validate_json(json.dumps(self._values[name], default=str))
         return self._made[name]
+
+    def plain(self, name: str) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self._values[name]
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -226,28 +220,3 @@ def run(main: Callable[[], None]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it flushes
     sys.exit(0)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.")
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of changes to it")
-    parser.add_argument("--json", action="store_true", help="print the values, and which models are small, as JSON")
-    given = parser.parse_args()
-    if given.schema:
-        from components.schema import of_changes
-
-        print(json.dumps(of_changes(General, section_types())))
-        return
-    settings = load()
-    if given.json:
-        print(json.dumps(verified.told(settings.digest, Path(settings.paths.runs)) or told(settings)))
-        return
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.dump(told(settings)["values"], sys.stdout)
-
-
-if __name__ == "__main__":
-    from components import params as this  # so that classes are the ones that models/ import
-
-    this.run(this.main)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+REVIEWS = 600
+FILE = "reviews.csv"
 GOOD = [
     "wonderful",
     "moving",
@@ -45,6 +49,11 @@ FILLERS = (
     "The tickets weren't cheap, and the room was full.",
     "There are trains, horses and a dog named Rufus.",
 )
+
+
+def make(folder: Path) -> None:
+    """Write reviews as one CSV table."""
+    reviews(REVIEWS, seed=0).to_csv(folder / FILE, index=False)
 
 
 def reviews(count: int, seed: int) -> pd.DataFrame:

@@ -1,13 +1,22 @@
-"""Data made here, for when there is no network: simple, seeded, and hard enough that a blank guess fails."""
+"""Synthetic digits, for when there is no network: simple, seeded, and hard enough that a blank guess fails."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
+from components.data.idx import write_idx
+
 SIDE = 28
 FAMILIES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")  # these ship inside matplotlib
+
+
+def make(folder: Path) -> None:
+    """Write 1,000 + 200 digits as MNIST's four files."""
+    write_idx(folder, digits(train=1000, test=200, seed=0))
 
 
 def digits(train: int, test: int, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.data.textures import (
+from components.data.synthetic.textures import (
     PATCH,
     Colour,
     blobs,

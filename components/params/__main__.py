@@ -1,0 +1,39 @@
+"""Check params.yaml and print its resolved values.
+
+python -m components.params
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from components import params, verified
+from components.declarations import section_types
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of changes to it")
+    parser.add_argument("--json", action="store_true", help="print the values, and which models are small, as JSON")
+    given = parser.parse_args()
+    if given.schema:
+        from components.schema import of_changes  # which brings every section's declaration, and torch with them
+
+        print(json.dumps(of_changes(params.General, section_types())))
+        return
+    settings = params.load()
+    if given.json:
+        print(json.dumps(verified.told(settings.digest, Path(settings.paths.runs)) or params.told(settings)))
+        return
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump(params.told(settings)["values"], sys.stdout)
+
+
+if __name__ == "__main__":
+    params.run(main)
