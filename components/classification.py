@@ -1,4 +1,4 @@
-"""What every classifier shares: loss, metrics, and how it tells what it found; and a batch of images."""
+"""What every classifier shares: loss and metrics; and a batch of images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from components.data.loaders import DataSpec, Split
+from components.data.loaders import Split
 from components.task import Batch, read_inputs
 
 
@@ -27,10 +27,3 @@ def loss(config: Any, logits: Tensor, batch: Batch) -> Tensor:
 def metrics(logits: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     """Right answers, summed."""
     return {"accuracy": (logits.argmax(dim=1) == batch.targets).sum()}
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
-    """Each example's class and its probability."""
-    surest = logits.softmax(dim=1).max(dim=1)
-    pairs = zip(surest.indices.tolist(), surest.values.tolist(), strict=True)
-    return [{"class": data.classes[number], "probability": round(share, 4)} for number, share in pairs]

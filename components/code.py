@@ -22,7 +22,7 @@ from typing import Any
 from components import params
 from components.data.dataset import load_dataset
 from components.data.sources import Synthetic
-from components.declarations import BASELINES, DATASETS, MODELS, STUDIES, declared_in
+from components.declarations import BASELINES, DATASETS, EVALUATIONS, MODELS, STUDIES, declared_in
 from components.errors import UserError
 from components.files import whole_folder
 from components.source_code import digests
@@ -48,6 +48,8 @@ def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
     yield command
     yield f"{package}.{name}"
     values: Any = settings.values(name)
+    if step == "evaluate":
+        yield f"{EVALUATIONS}.{name}"
     if step == "download":
         with suppress(UserError):  # no such source: the download tells of it, and stops no other stage
             _, source = load_dataset(name).sources(settings.sections[name], settings.general.source)

@@ -18,6 +18,7 @@ from components.section import Section
 
 MODELS, DATASETS = "components.models", "components.datasets"
 BASELINES, STUDIES = "components.baselines", "components.studies"
+EVALUATIONS = "components.evaluate"
 PACKAGES = (MODELS, DATASETS, BASELINES, STUDIES)
 TOP = Path(__file__).resolve().parent.parent
 A_CONFIG = re.compile(r"^(class Config\b|Config\s*[:=])", re.MULTILINE)

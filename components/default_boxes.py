@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from components.boxes import overlaps
+
 MATCHED = 0.5  # intersection over union from which on a default box is to find an object
 NEGATIVES = 3  # default boxes without an object that are learned from, for each with one: those of largest loss
 OFFSET_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -47,15 +49,6 @@ def decoded(offsets: Tensor, boxes: Tensor) -> Tensor:
     """The boxes (n, 4) that offsets (n, 4) to default boxes mean, cut at the picture's sides."""
     found: Tensor = box_coder().decode_single(offsets, boxes)
     return found.clamp(0, 1)
-
-
-def overlaps(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union (batch, n, m) of (batch, n, 4) with (batch, m, 4)."""
-    common = torch.minimum(boxes[:, :, None, 2:], others[:, None, :, 2:])
-    common = common - torch.maximum(boxes[:, :, None, :2], others[:, None, :, :2])
-    shared = common.clamp_min(0).prod(dim=-1)
-    areas = [(b[..., 2:] - b[..., :2]).clamp_min(0).prod(dim=-1) for b in (boxes, others)]
-    return shared / (areas[0][:, :, None] + areas[1][:, None, :] - shared).clamp_min(1e-9)
 
 
 def matches(objects: Tensor, boxes: Tensor) -> Tensor:

@@ -1,29 +1,18 @@
-"""What detectors of many objects share: how detections are kept, and how good they are.
+"""Images with many objects, as a training reads them.
 
-Detections are (pictures, DETECTIONS, 6): class number, score, top, left, bottom, right as fractions, the surest first;
-the class is -1 where there are no more. True objects are (pictures, objects, 5), the same without a score.
+Objects are (images, objects, 5): class number, top, left, bottom, right as fractions; the class is -1 where there are
+no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from components.data.loaders import DataSpec, Split
+from components.data.loaders import Split
 from components.errors import UserError
-from components.pictures import Box, draw_boxes
 from components.task import Batch, read_inputs
-
-DETECTIONS = 100
-BEFORE_NMS = 400  # of each class, the surest, as in SSD
-PICTURED = 8
-SHOWN_FROM, SHOWN = 0.5, 6  # the report's pictures show detections of this score or more, the surest ones
-AVERAGE_PRECISION = "average_precision.csv"
 
 
 def objects_of(where: str, split: Split, rows: np.ndarray) -> Tensor:
@@ -37,89 +26,3 @@ def objects_of(where: str, split: Split, rows: np.ndarray) -> Tensor:
 def batch(where: str, split: Split, rows: np.ndarray) -> Batch:
     """Images, or stored features, and as targets their objects."""
     return Batch(read_inputs(split, rows), objects_of(where, split, rows))
-
-
-def kept(scores: Tensor, boxes: Tensor, score: float, overlap: float) -> Tensor:
-    """One picture's detections, (DETECTIONS, 6), after non-maximum suppression within each class.
-
-    scores: (boxes, classes). boxes: (boxes, 4). score: the least that counts. overlap: the largest intersection over
-    union that two detections of one class may have.
-    """
-    from torchvision.ops import batched_nms  # here, since every stage imports this file to check params.yaml
-
-    number = min(BEFORE_NMS, len(scores))
-    values, places = scores.topk(number, dim=0)
-    values, places = values.t().flatten(), places.t().flatten()
-    labels = torch.arange(scores.shape[1], device=scores.device).repeat_interleave(number)
-    sure = values >= score
-    values, found, labels = values[sure], boxes[places[sure]], labels[sure]
-    chosen = batched_nms(found, values, labels, overlap)[:DETECTIONS]
-    detections = torch.cat([labels[chosen, None].float(), values[chosen, None], found[chosen]], dim=1)
-    padding = torch.tensor([-1.0, 0, 0, 0, 0, 0], device=scores.device).expand(DETECTIONS - len(chosen), 6)
-    return torch.cat([detections, padding])
-
-
-def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[str, float], dict[int, float]]:
-    """({"map_50", "map", "mar"}, class number → average precision at 0.5) as COCO counts them (Lin et al. 2014).
-
-    map_50: at an intersection over union of 0.5; map: the mean over 0.5 to 0.95; mar: the mean recall over the same.
-    Means are over the classes that occur.
-    """
-    from torchmetrics.detection import MeanAveragePrecision
-
-    counted = MeanAveragePrecision(iou_type="bbox", extended_summary=True)
-    found = [
-        {"boxes": d[:, 2:], "scores": d[:, 1], "labels": d[:, 0].int()} for d in (d[d[:, 0] >= 0] for d in detections)
-    ]
-    truth = [{"boxes": o[:, 1:], "labels": o[:, 0].int()} for o in (o[o[:, 0] >= 0] for o in objects)]
-    counted.update(found, truth)
-    result = counted.compute()
-    means = {"map_50": result["map_50"].item(), "map": result["map"].item(), "mar": result["mar_100"].item()}
-    # precision: (overlaps from 0.5, recalls, classes, ranges of area from all, numbers of detections up to 100)
-    each = result["precision"][0, :, :, 0, -1].mean(dim=0).tolist()
-    numbers = result["classes"].reshape(-1).tolist()
-    return means, {int(number): own for number, own in zip(numbers, each, strict=True) if own >= 0}
-
-
-def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test mAP and recall; average_precision.csv and predictions.png into `folder`."""
-    import pandas as pd
-
-    objects = objects_of(where, split, rows)
-    means, each = mean_average_precision(detections, objects)
-    truth = objects[..., 0].long()
-    table = [
-        {"class": name, "average_precision": each[number], "objects": int((truth == number).sum())}
-        for number, name in enumerate(split.classes)
-        if number in each
-    ]
-    pd.DataFrame(table).to_csv(folder / AVERAGE_PRECISION, index=False)
-    shown = slice(min(PICTURED, len(rows)))
-    names = split.classes
-    true = [[Box(names[int(o[0])], _corners(o[1:])) for o in picture if o[0] >= 0] for picture in objects[shown]]
-    found = [
-        [
-            Box(names[int(d[0])], _corners(d[2:]), d[1].item())
-            for d in picture[:SHOWN]
-            if d[0] >= 0 and d[1] >= SHOWN_FROM
-        ]
-        for picture in detections[shown]
-    ]
-    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, found)
-    return {**means, "examples": len(rows)}
-
-
-def _corners(box: Tensor) -> tuple[float, float, float, float]:
-    top, left, bottom, right = box.tolist()
-    return top, left, bottom, right
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, detections: Tensor) -> list[dict[str, Any]]:
-    """Each picture's objects, the surest first: class, probability, box (left, top, right, bottom as fractions)."""
-    return [{"objects": [_described(data, row) for row in own.tolist() if row[0] >= 0]} for own in detections]
-
-
-def _described(data: DataSpec, detection: list[float]) -> dict[str, Any]:
-    label, score, top, left, bottom, right = detection
-    box = [round(edge, 4) for edge in (left, top, right, bottom)]
-    return {"class": data.classes[int(label)], "probability": round(score, 4), "box": box}

@@ -27,6 +27,7 @@ from components.artifact import Artifact
 from components.data import images, text_files, vocabulary
 from components.data.layout import files_below
 from components.errors import UserError
+from components.evaluate.results import results_of
 from components.promote import promoted_folder
 from components.section import Section
 
@@ -62,12 +63,13 @@ def predictions(trained: Artifact, given: Iterator[Read]) -> Iterator[dict[str, 
 
 @torch.inference_mode()
 def _described(trained: Artifact, given: Sequence[Read]) -> Iterator[dict[str, Any]]:
+    results = results_of(trained.task.name)
     usable = [read.numbers for read in given if read.numbers is not None]
     told: Iterator[dict[str, Any]] = iter(())
     if usable:
         inputs = _padded(usable) if trained.spec.text else torch.from_numpy(np.stack(usable)).float() / 255
-        found = trained.task.predict(trained.model, inputs)
-        told = iter(trained.task.describe(trained.model, trained.spec, inputs, found))
+        found = results.predict(trained.model, inputs)
+        told = iter(results.describe(trained.model, trained.spec, inputs, found))
     for read in given:
         said = next(told) if read.numbers is not None else {}
         assert not said.keys() & OWN_KEYS, "a model's answer is not what was wrong with its input"

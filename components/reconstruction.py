@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from components.data.loaders import DataSpec, Split
@@ -55,13 +54,3 @@ def errors(logits: Tensor, targets: Tensor) -> Tensor:
     """(batch,): binary cross-entropy in nats, the mean over an image's pixels."""
     each = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return each.flatten(1).mean(dim=1)
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
-    """Each image's reconstruction error and its code."""
-    with torch.inference_mode():
-        codes: Tensor = model.encoder(inputs)  # type: ignore[operator]
-    found = zip(errors(logits, inputs).tolist(), codes.tolist(), strict=True)
-    return [
-        {"reconstruction_error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in found
-    ]

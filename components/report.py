@@ -21,13 +21,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components import artifact, baseline, charts, params
+from components import artifact, baseline, params
 from components.baselines import tfidf
 from components.errors import UserError
-from components.evaluate import TIMINGS
+from components.evaluate.many_objects import AVERAGE_PRECISION
+from components.evaluate.stage import TIMINGS
 from components.files import whole_folder
-from components.many_objects import AVERAGE_PRECISION
 from components.metric_labels import LABELS
+from components.plots import charts
 from components.sweep_results import CHAPTER
 from components.tables import Table, read_tables
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from components.canvas import BLUE, INK, ORANGE, WIDTH, new_figure, save
 from components.growth import Point
 from components.ledger import Trial
+from components.plots.canvas import BLUE, INK, ORANGE, WIDTH, new_figure, save
 from components.search_space import Range, Space
 from components.task import Goal
 
@@ -74,7 +74,7 @@ def _whole_ticks(axis: Any, widths: Sequence[int]) -> None:
 def _figure(file: Path, height: float) -> Iterator[Any]:
     import matplotlib
 
-    from components.charts import STYLE
+    from components.plots.charts import STYLE
 
     with matplotlib.rc_context({**STYLE, "font.size": 9, "axes.axisbelow": True}):
         figure = new_figure(height)

@@ -104,13 +104,6 @@ def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
     return data
 
 
-@torch.inference_mode()
-def forward(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The model's outputs, float32 on the CPU."""
-    outputs: torch.Tensor = model(images)
-    return outputs.float().cpu()
-
-
 @dataclass(frozen=True)
 class Goal:
     """What trainings of a family are compared by: a measure of the validation part, and whether more is better."""
@@ -132,9 +125,6 @@ class Task:
     batch:    (split, row numbers) → Batch on the CPU, read whole, with no per-example Python.
     loss:     (config, module output, batch) → mean loss over the batch, a scalar.
     metrics:  (module output, batch) → name → sum over the batch's rows; divided by the count later.
-    evaluate: (module, predictions over the test part, the test rows, split, empty folder) → test metrics;
-              writes plot data (CSV) and pictures (PNG) into the folder.
-    predict:  (module in evaluation mode, images on its device) → predictions on the CPU, a row per image.
     augment:  (config, batch on the device) → batch; in training only.
     draw:     (config, batch on the device, generator) → batch: what chance does to examples in training and in
               validation alike, such as noise. The generator is None in training: PyTorch's own.
@@ -143,7 +133,6 @@ class Task:
     spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
     order:    (split, rows, batch size over all workers, generator) → the rows in the order in which they are cut into
               batches; the generator, which alone may bring chance in, is None outside training.
-    describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     goal:     what a sweep looks for.
     both:     (config, module output, batch) → (what `loss` gives, what `metrics` gives), for a family where these share
               most of their work; metrics have no gradients.
@@ -155,9 +144,6 @@ class Task:
     batch: Callable[[Split, np.ndarray], Batch]
     loss: Callable[[Any, torch.Tensor, Batch], torch.Tensor]
     metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
-    evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
-    describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
-    predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
     augment: Callable[[Any, Batch], Batch] = no_augmentation
     draw: Callable[[Any, Batch, torch.Generator | None], Batch] = nothing_drawn
     derive: Callable[[Any, Split, Path], Split] | None = None

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from components.default_boxes import overlaps
+from components.boxes import overlaps
 from components.section import Section
 
 AN_OBJECT, NO_OBJECT = 0.5, 0.3  # intersection over union from which a window shows an object, and below which none

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flows.stage import StageError, stop_tree
 
-WORKERS = "TRAINYARD_WORKERS"  # components/cluster.py's
+WORKERS = "TRAINYARD_WORKERS"  # components/cluster's
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 STARTED = "Ray runtime started"
 START_SECONDS = 90

@@ -14,6 +14,7 @@ from components import params, reconstruction
 from components.data.loaders import DataSpec, Split
 from components.encoders import Decoder, Encoder, named_encoder
 from components.errors import UserError
+from components.evaluate.autoencoder import RESULTS
 from components.loop import fit
 from components.models import autoencoder
 from components.task import Batch
@@ -119,6 +120,6 @@ def test_it_learns_more_than_the_mean_image(make: Make, made_split: Split) -> No
 def test_it_tells_an_images_error_and_its_code(make: Make) -> None:
     model = autoencoder.build(make(bottleneck=3), DIGITS).eval()
     images = torch.rand(2, 1, 28, 28)
-    told = reconstruction.describe(model, DIGITS, images, model(images).detach())
+    told = RESULTS.describe(model, DIGITS, images, model(images).detach())
     assert [len(each["code"]) for each in told] == [3, 3]
     assert all(each["reconstruction_error"] > 0 for each in told)

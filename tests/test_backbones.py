@@ -9,7 +9,8 @@ import torchvision
 from torch import Tensor, nn
 
 from components.backbone_layers import Layer, chosen_layers, layers_of
-from components.backbones import Backbone, load_backbone, main
+from components.backbones import Backbone, load_backbone
+from components.backbones.__main__ import main
 from components.errors import UserError
 
 KEY = "transfer.backbone"

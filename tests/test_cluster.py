@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.cluster import Placement, place
-from components.cluster_plan import packed, plan
+from components.cluster.plan import packed, plan
 from components.errors import UserError
 
 LAPTOP = [{"CPU": 2.0}]

@@ -16,6 +16,7 @@ from components import artifact, declarations, params
 from components.data.dataset import load_dataset
 from components.data.loaders import Split
 from components.declarations import declaration, declared_in, section_types
+from components.evaluate.results import results_of
 from components.loop import fit
 from components.pretrained import PretrainedConfig
 from components.section import Section
@@ -102,11 +103,11 @@ def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
     artifact.save(tmp_path / "model", task, config, examples.spec, training.state())
     model = artifact.load(tmp_path / "model").model
 
-    rows = split.rows["test"]
-    predictions = task.predict(model, task.batch(split, rows).inputs)
+    rows, results = split.rows["test"], results_of(name)
+    predictions = results.predict(model, task.batch(split, rows).inputs)
     plots = tmp_path / "plots"
     plots.mkdir()
-    found = task.evaluate(model, predictions, rows, split, plots)
+    found = results.evaluate(model, predictions, rows, split, plots)
     assert found["examples"] == len(rows) == len(predictions)
     assert all(file.stat().st_size for file in plots.iterdir())
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from components import denoising_results, params
+from components import params
 from components.data.loaders import Split
-from components.denoising_results import median_filter, psnr, ssim
 from components.encoders import in_parts
+from components.evaluate.denoising import RESULTS, measured, median_filter, psnr, ssim
 from components.loop import fit
 from components.models import denoising
 from components.noise import noisy
@@ -90,7 +90,7 @@ def test_the_best_median_filter_is_the_one_that_is_compared(tmp_path: Path) -> N
     clean = torch.zeros(2, 1, 28, 28)
     clean[:, :, 8:20, 8:20] = 1
     given = noisy(clean, "salt_and_pepper", 0.2, random())
-    found = denoising_results.evaluate(clean, given, 20 * (clean - 0.5), 20 * (clean - 0.5), np.arange(2), tmp_path)
+    found = measured(clean, given, 20 * (clean - 0.5), 20 * (clean - 0.5), np.arange(2), tmp_path)
     assert found["psnr_median"] == pytest.approx(max(psnr(median_filter(given, side), clean) for side in (3, 5)))
     assert found["psnr"] > 60
     assert (tmp_path / "denoised.png").stat().st_size
@@ -113,6 +113,6 @@ def test_it_gains_5_db_over_the_noise_and_beats_the_median_filter(
     rows = made_split.rows["test"]
     model = training.model.eval()
     clean = image_batch(made_split, rows).inputs
-    found = denoising.evaluate(model, in_parts(model, clean, CPU), rows, made_split, tmp_path)
+    found = RESULTS.evaluate(model, in_parts(model, clean, CPU), rows, made_split, tmp_path)
     assert found["psnr"] >= found["psnr_noisy"] + 5
     assert found["psnr"] > found["psnr_median"]

@@ -138,6 +138,11 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         replace("def build(", "def other() -> None: ...\n\n\ndef build("),
         {"key@vae", "study@manifold", "study@anomaly", *of("vae", "train", "evaluate")},
     ),
+    "the targets of SSD": (
+        "components/default_boxes.py",
+        replace("def matches(", "def other() -> None: ...\n\n\ndef matches("),
+        of("ssd", "key", "weights", "features", "train", "evaluate"),
+    ),
     "what the report says": ("components/report.html.j2", lambda text: f"{text}\n", {REPORT}),
     "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse", REPORT}),
     "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
@@ -149,6 +154,11 @@ def test_an_edit_makes_stale_what_it_changes_and_nothing_else(name: str, tree: T
     file, change, stale = EDITS[name]
     tree.edit(file, change)
     assert tree.stale() == stale
+
+
+def test_a_colour_makes_stale_what_draws_and_no_training(tree: Tree) -> None:
+    tree.edit("components/plots/canvas.py", replace("#1f6f8b", "#1f6f8c"))
+    assert {stage.partition("@")[0] for stage in tree.stale()} == {"baseline", "evaluate", "study", REPORT}
 
 
 def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:

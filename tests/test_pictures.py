@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from components import canvas, pictures
 from components.convolution import convolve_1d, convolve_2d
-from components.pictures import KERNELS, Box, draw_boxes, draw_convolution, draw_feature_maps
+from components.plots import canvas, images
+from components.plots.images import KERNELS, Box, draw_boxes, draw_convolution, draw_feature_maps
 
 GREEN, YELLOW, PURPLE = (0, 255, 0), (253, 231, 37), (68, 1, 84)  # the last two are viridis's ends
 ORANGE = (209, 96, 61)
@@ -225,7 +225,7 @@ def test_the_eight_most_varied_channels_come_first_and_equals_in_their_order(tmp
 def test_the_examples_output_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.zeros((1, 8, 8), dtype=np.uint8)
     draw_convolution(tmp_path / "one.png", image)
-    monkeypatch.setattr(pictures, "EXAMPLE", (5, 3, 7, 5, 9, 8))
+    monkeypatch.setattr(images, "EXAMPLE", (5, 3, 7, 5, 9, 8))
     draw_convolution(tmp_path / "other.png", image)
     changed = extent((pixels(tmp_path / "one.png") != pixels(tmp_path / "other.png")).any(axis=-1))
     values_to_output = 1.2 * canvas.DPI

@@ -21,6 +21,7 @@ from components.artifact import Artifact
 from components.data.loaders import Split
 from components.data.synthetic import reviews
 from components.errors import UserError
+from components.evaluate.results import results_of
 from components.loop import fit
 from components.predict import AT_ONCE, predictions, reader_for
 from components.pretrained import PretrainedConfig
@@ -198,7 +199,8 @@ def test_a_picture_in_a_file_is_what_it_is_in_the_split(
     image = np.asarray(split.arrays["inputs"][split.rows["test"][0]])
     Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / "scene.png")
     inputs = torch.from_numpy(image[None].copy()).float() / 255
-    (expected,) = model.task.describe(model.model, model.spec, inputs, model.task.predict(model.model, inputs))
+    results = results_of(name)
+    (expected,) = results.describe(model.model, model.spec, inputs, results.predict(model.model, inputs))
     assert asked(model, str(tmp_path / "scene.png")) == [{"input": str(tmp_path / "scene.png"), **expected}]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from components.memory import KINDS, STEPS, FirstSign, draw_memory, gradients_by_step, measure, sequences
+from components.evaluate.memory import KINDS, STEPS, FirstSign, draw_memory, gradients_by_step, measure, sequences
 from components.recurrent import Cell, Recurrent, from_the_end, pooled, remember, reordered
 
 LENGTHS = torch.tensor([9, 5, 1])

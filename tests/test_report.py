@@ -13,7 +13,7 @@ import pytest
 from components import artifact
 from components.data.loaders import Split
 from components.errors import UserError
-from components.evaluate import evaluate
+from components.evaluate.stage import evaluate
 from components.loop import fit
 from components.models.cnn import TASK
 from components.report import Chapter, Way, classifiers, finding, ways, write_report

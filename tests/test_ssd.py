@@ -17,6 +17,7 @@ from components import default_boxes, many_objects, params
 from components.data.loaders import DataSpec, Split
 from components.default_boxes import Outputs, decoded, matches
 from components.errors import UserError
+from components.evaluate import many_objects as detections_of_many
 from components.loop import fit
 from components.models import sliding_window, ssd
 from components.windows import Windows, shown
@@ -157,7 +158,7 @@ def test_mean_average_precision_agrees_with_a_hand_worked_case() -> None:
     """
     objects = torch.tensor([[[0, *A], [0, *B], [1, 0.6, 0, 0.9, 0.25]]])
     found = detections((0, 0.9, *A), (0, 0.8, *ELSEWHERE), (0, 0.7, *B), (1, 0.6, 0.6, 0, 0.9, 0.2))
-    means, each = many_objects.mean_average_precision(found, objects)
+    means, each = detections_of_many.mean_average_precision(found, objects)
     first = (51 + 50 * 2 / 3) / 101
     assert each == {0: pytest.approx(first), 1: pytest.approx(1)}
     assert means["map_50"] == pytest.approx((first + 1) / 2)
@@ -167,7 +168,7 @@ def test_mean_average_precision_agrees_with_a_hand_worked_case() -> None:
 
 def test_a_class_that_is_not_there_counts_for_nothing_and_finding_nothing_is_zero() -> None:
     objects = torch.tensor([[[0, *A]]])
-    means, each = many_objects.mean_average_precision(detections((1, 0.9, *B)), objects)
+    means, each = detections_of_many.mean_average_precision(detections((1, 0.9, *B)), objects)
     assert means["map_50"] == 0
     assert each == {0: 0}
 
@@ -175,8 +176,8 @@ def test_a_class_that_is_not_there_counts_for_nothing_and_finding_nothing_is_zer
 def test_of_detections_that_overlap_the_surest_of_each_class_is_kept() -> None:
     boxes = torch.tensor([A, (0.0, 0.0, 0.5, 0.45), B])
     scores = torch.tensor([[0.6, 0.1], [0.9, 0.2], [0.05, 0.3]])
-    kept = many_objects.kept(scores, boxes, score=0.1, overlap=0.45)
-    assert kept.shape == (many_objects.DETECTIONS, 6)
+    kept = detections_of_many.kept(scores, boxes, score=0.1, overlap=0.45)
+    assert kept.shape == (detections_of_many.DETECTIONS, 6)
     there = kept[kept[:, 0] >= 0]
     assert there[:, :2].tolist() == [pytest.approx(pair) for pair in ([0, 0.9], [1, 0.3], [1, 0.2])]
     assert torch.equal(there[0, 2:], boxes[1])
@@ -194,8 +195,8 @@ def test_one_step_with_perfect_scores_finds_every_object(
     scores = (
         torch.nn.functional.one_hot(chosen[..., 0].long().clamp_min(0), len(split.classes)) * (matched >= 0)[..., None]
     )
-    found = [many_objects.kept(s.float(), b, 0.5, 0.45) for s, b in zip(scores, chosen[..., 1:], strict=True)]
-    assert many_objects.mean_average_precision(torch.stack(found), objects)[0]["map"] == pytest.approx(1)
+    found = [detections_of_many.kept(s.float(), b, 0.5, 0.45) for s, b in zip(scores, chosen[..., 1:], strict=True)]
+    assert detections_of_many.mean_average_precision(torch.stack(found), objects)[0]["map"] == pytest.approx(1)
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
 from components.data.vocabulary import FIRST, numbers_by_word
+from components.evaluate.word2vec import nearest_words
 from components.loop import Training, fit, validate
 from components.models import lstm, word2vec
 from components.models.word2vec import Word2Vec
-from components.word_results import nearest
 from tests.conftest import CPU, with_source
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def test_at_least_seven_of_ten_common_words_have_a_sensible_word_among_the_five_
     places = numbers_by_word(reviews.text)
     found = {}
     for word, sensible in SENSIBLE.items():
-        (near,) = nearest(model.vectors.weight, [places[word]], 5, model.config.nearest_of)
+        (near,) = nearest_words(model.vectors.weight, [places[word]], 5, model.config.nearest_of)
         found[word] = sensible & {reviews.text.words[number - FIRST] for number, _ in near}
     assert sum(map(bool, found.values())) >= 7, found
 

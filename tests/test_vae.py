@@ -10,10 +10,10 @@ import torch
 
 from components import params
 from components.data.loaders import DataSpec, Split
+from components.evaluate.vae import manifold_codes
 from components.loop import State, fit
 from components.models import vae
 from components.task import Batch
-from components.vae_results import manifold_codes
 from tests.conftest import CPU
 
 DIGITS = DataSpec((1, 28, 28), tuple("0123456789"))

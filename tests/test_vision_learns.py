@@ -12,7 +12,7 @@ from components import artifact, features, params, weights
 from components.data.download import download
 from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.evaluate import evaluate
+from components.evaluate.stage import evaluate
 from components.loop import Training, fit
 from components.pretrained import PretrainedConfig
 from components.task import load_task

@@ -15,11 +15,11 @@ from components.data.loaders import DataSpec, Split
 from components.data.steps import Steps
 from components.data.vocabulary import FIRST, Text, numbers_by_word
 from components.errors import UserError
+from components.evaluate.word2vec import nearest_words, shown_words
 from components.loop import fit
 from components.models import word2vec
 from components.models.word2vec import TASK, Word2Vec
 from components.task import Batch
-from components.word_results import nearest, shown_words
 from tests.conftest import CPU
 
 STEPS = Steps(
@@ -146,15 +146,15 @@ def test_words_with_the_same_neighbours_come_near(made_splits: Callable[[str], S
     assert min(history) < 0.8 * history[0]
     places = numbers_by_word(split.text)
     assert isinstance(training.model, Word2Vec)
-    weekday = nearest(training.model.vectors.weight, [places["train"]], 4, 2000)[0]
+    weekday = nearest_words(training.model.vectors.weight, [places["train"]], 4, 2000)[0]
     assert {split.text.words[n - FIRST] for n, _ in weekday} & {"horse", "dog", "rufus"}
 
 
 def test_the_nearest_are_by_cosine_without_the_word_itself_and_among_the_frequent() -> None:
     vectors = torch.tensor([[9.0, 9], [9, 9], [1, 0], [5, 0.1], [0, 1], [1, 1]])
-    assert [n for n, _ in nearest(vectors, [2], 2, among=10)[0]] == [3, 5]
-    assert [n for n, _ in nearest(vectors, [2], 2, among=3)[0]] == [3, 4]
-    assert nearest(vectors, [2], 1, among=10)[0][0][1] == pytest.approx(5 / math.hypot(5, 0.1))
+    assert [n for n, _ in nearest_words(vectors, [2], 2, among=10)[0]] == [3, 5]
+    assert [n for n, _ in nearest_words(vectors, [2], 2, among=3)[0]] == [3, 4]
+    assert nearest_words(vectors, [2], 1, among=10)[0][0][1] == pytest.approx(5 / math.hypot(5, 0.1))
 
 
 def test_wanted_words_that_are_unknown_give_way_to_frequent_ones() -> None:

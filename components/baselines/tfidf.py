@@ -17,9 +17,9 @@ from pydantic import Field
 from components.data.loaders import Split
 from components.data.vocabulary import FIRST
 from components.errors import UserError
+from components.evaluate.lstm import read_back
 from components.section import Section
 from components.tables import Table, write_tables
-from components.text_results import read_back
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -15,7 +15,7 @@ from components import cluster
 from components.data import text_files
 from components.data.dataset import TextConfig
 from components.data.findings import Findings
-from components.data.text import worded
+from components.data.text_rows import worded
 from components.data.words import Words
 from components.errors import UserError
 

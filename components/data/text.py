@@ -30,6 +30,7 @@ from components.data import text_files
 from components.data.anew import told_how_to_read_anew
 from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
 from components.data.findings import Findings
+from components.data.text_rows import OUTSIDE, worded
 from components.data.words import Words, strings
 from components.errors import UserError
 from components.files import whole_folder, write_whole
@@ -39,36 +40,7 @@ TEXTS, SUMMARY = "texts.parquet", "text.json"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "part", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
-OUTSIDE = "label not among the classes"
 EXAMPLES, LETTERS_SHOWN = 3, 400
-
-
-def worded(frame: pd.DataFrame, words: Words, config: TextConfig) -> pd.DataFrame:
-    """Judge each row by itself, and make words of its text: columns `fault` ("" if there is none), `words`, and counts.
-
-    A row with a fault has no text any more.
-    """
-    text = frame["text"].to_numpy(dtype=object)
-    label = np.array([value.replace("\0", "").strip() for value in frame["label"]], dtype=object)
-    faults = [_fault(t, lab, config) for t, lab in zip(text, label, strict=True)]
-    kept = np.where([not fault for fault in faults], text, "")
-    frame = words(frame.assign(text=kept, label=label, fault=np.array(faults, dtype=object)))
-    none_left = (frame["after"] == 0) & (frame["fault"] == "")
-    return frame.assign(fault=frame["fault"].where(~none_left, "no words left"))
-
-
-def _fault(text: str, label: str, config: TextConfig) -> str:
-    if not text or text.isspace():
-        return "no text"
-    if len(text) > config.longest:
-        return f"longer than {config.longest} characters"
-    if "\0" in text:
-        return "no text, but other bytes"
-    if not label:
-        return "no label"
-    if config.classes is not None and label not in config.classes:
-        return OUTSIDE
-    return ""
 
 
 @dataclass

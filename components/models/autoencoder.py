@@ -6,16 +6,13 @@ come first and transposed ones last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from components import reconstruction, reconstruction_results
-from components.data.loaders import DataSpec, Split
+from components import reconstruction
+from components.data.loaders import DataSpec
 from components.encoders import Decoder, Encoder
 from components.task import Task, TrainingConfig
 
@@ -49,14 +46,6 @@ def build(config: Config, data: DataSpec) -> Autoencoder:
     return Autoencoder(config, reconstruction.image_shape("autoencoder", config.data, data, len(config.filters)))
 
 
-def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test loss and rounded accuracy; reconstructions.png and codes.png."""
-    assert isinstance(model, Autoencoder)
-    batch = reconstruction.image_batch(split, rows)
-    reconstruction_results.draw(model.encoder, logits.sigmoid(), batch.targets, rows, split, folder)
-    return reconstruction_results.measures(logits, batch.targets)
-
-
 TASK = Task(
     name="autoencoder",
     config=Config,
@@ -64,6 +53,4 @@ TASK = Task(
     batch=reconstruction.image_batch,
     loss=reconstruction.loss,
     metrics=reconstruction.metrics,
-    evaluate=evaluate,
-    describe=reconstruction.describe,
 )

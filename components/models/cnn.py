@@ -7,19 +7,15 @@ zero biases), since that is what the notes' figures were made with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from components import classification, classification_results
-from components.data.loaders import DataSpec, Split
+from components import classification
+from components.data.loaders import DataSpec
 from components.errors import UserError
-from components.pictures import draw_convolution
 from components.task import Goal, Task, TrainingConfig
 
 Width = Annotated[int, Field(ge=1)]
@@ -86,12 +82,6 @@ def build(config: Config, data: DataSpec) -> CNN:
     return CNN(config, shape, len(data.classes))
 
 
-def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """A classifier's test metrics and pictures, and convolution.png, which shows what one kernel does."""
-    draw_convolution(folder / "convolution.png", split.arrays["inputs"][rows[0]])
-    return classification_results.evaluate(model, logits, rows, split, folder)
-
-
 TASK = Task(
     name="cnn",
     config=Config,
@@ -99,7 +89,5 @@ TASK = Task(
     batch=classification.image_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    evaluate=evaluate,
-    describe=classification.describe,
     goal=Goal("accuracy", more=True),
 )

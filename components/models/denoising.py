@@ -5,24 +5,14 @@ The network is the stacked autoencoder's; noise is drawn anew for each batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
-from components import denoising_results, reconstruction
-from components.data.loaders import DataSpec, Split
-from components.encoders import in_parts
-from components.image_rows import one_of_each
+from components import reconstruction
+from components.data.loaders import DataSpec
 from components.models import autoencoder
 from components.noise import Kind, noisy
 from components.task import NOT_COMPARABLE, Batch, Task
-
-PICTURED = 10
 
 
 class Config(autoencoder.Config):
@@ -60,26 +50,6 @@ def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:
     return Batch(noisy(batch.inputs, config.noise, config.strength, random), batch.targets)
 
 
-def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test measures of noisy images denoised, beside those of a median filter; denoised.png and a table.
-
-    logits: of the clean images, which tell what the network takes from an image that has no noise.
-    """
-    assert isinstance(model, Denoiser)
-    clean = reconstruction.image_batch(split, rows).targets
-    random = torch.Generator().manual_seed(model.config.seed)
-    given = noisy(clean, model.config.noise, model.config.strength, random)
-    found = in_parts(model, given, next(model.parameters()).device)
-    shown = one_of_each(split.arrays["targets"][rows], PICTURED)
-    return denoising_results.evaluate(clean, given, found, logits, shown, folder)
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
-    """How much of each image was taken for noise: the root mean square of what changed, pixels being 0 to 1."""
-    changed = (logits.sigmoid() - inputs).flatten(1).square().mean(dim=1).sqrt()
-    return [{"changed": round(value, 4)} for value in changed.tolist()]
-
-
 TASK = Task(
     name="denoising",
     config=Config,
@@ -87,7 +57,5 @@ TASK = Task(
     batch=reconstruction.image_batch,
     loss=reconstruction.loss,
     metrics=reconstruction.metrics,
-    evaluate=evaluate,
-    describe=describe,
     draw=draw,
 )

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import augment, classification, default_boxes, one_object_results
+from components import augment
+from components import boxes as geometry
 from components.data.loaders import DataSpec, Split
 from components.errors import UserError
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
@@ -111,7 +111,7 @@ def ordered(boxes: Tensor) -> Tensor:
 
 def overlaps(boxes: Tensor, truth: Tensor) -> Tensor:
     """Intersection over union of each pair, (n,), from two of (n, 4)."""
-    return default_boxes.overlaps(ordered(boxes)[:, None], truth[:, None])[:, 0, 0]
+    return geometry.overlaps(ordered(boxes)[:, None], truth[:, None])[:, 0, 0]
 
 
 def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
@@ -121,21 +121,6 @@ def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     return {"accuracy": right.sum(), "iou": iou.sum(), "iou_50": (iou >= 0.5).sum()}
 
 
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy, mean IoU and the share with 0.5 or more of it; the plots that one_object_results writes."""
-    truth = batch(split, rows)
-    means = {name: total.item() / len(rows) for name, total in metrics(outputs, truth).items()}
-    one_object_results.write(model, outputs, truth.targets, rows, split, folder)
-    return {**means, "examples": len(rows)}
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
-    """Each picture's class, its probability, and the box: left, top, right, bottom as fractions of the picture."""
-    classes = classification.describe(model, data, inputs, outputs[:, :-4])
-    boxes = ordered(outputs[:, -4:])[:, [1, 0, 3, 2]].clamp(0, 1).tolist()
-    return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]
-
-
 TASK = Task(
     name="detection",
     config=Config,
@@ -143,8 +128,6 @@ TASK = Task(
     batch=batch,
     loss=loss,
     metrics=metrics,
-    evaluate=evaluate,
-    describe=describe,
     augment=augment.one_box,
     goal=Goal("iou", more=True),
 )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import classification, text_results
-from components.data.loaders import DataSpec, Split
-from components.data.vocabulary import FIRST, PADDING, UNKNOWN
+from components import classification
+from components.data.loaders import DataSpec
+from components.data.vocabulary import FIRST, PADDING
 from components.errors import UserError
 from components.recurrent import Recurrent, pooled
 from components.task import READ_BEFORE, Goal, Task, TrainingConfig
@@ -111,21 +109,6 @@ def build(config: Config, data: DataSpec) -> TextClassifier:
     return TextClassifier(config, words, len(data.classes))
 
 
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
-    """Each text's class, its probability, how many words it has, and how many of them the model does not know."""
-    words, unknown = (inputs != PADDING).sum(dim=1).tolist(), (inputs == UNKNOWN).sum(dim=1).tolist()
-    found = classification.describe(model, data, inputs, logits)
-    return [{**own, "words": w, "unknown": u} for own, w, u in zip(found, words, unknown, strict=True)]
-
-
-def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """A text classifier's test metrics, its worst mistakes, and memory.png, the gradients of an RNN and of LSTMs."""
-    from components.memory import draw_memory
-
-    draw_memory(folder / "memory.png")
-    return text_results.evaluate(logits, rows, split, folder)
-
-
 TASK = Task(
     name="lstm",
     config=Config,
@@ -133,8 +116,6 @@ TASK = Task(
     batch=text_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    evaluate=evaluate,
     order=by_length,
-    describe=describe,
     goal=Goal("accuracy", more=True),
 )

@@ -6,24 +6,21 @@ detect, windows of several sizes slide over the picture, and of those that find 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from components import augment, classification, many_objects
 from components.data.loaders import DataSpec, Part, Split
-from components.feature_maps import draw_first_layers
 from components.models import transfer
 from components.task import READ_BEFORE, Goal, Task
 from components.windows import Windows, shown
 
 BACKGROUND = "background"
-WINDOWS_AT_ONCE = 256
 
 
 class Config(transfer.Config):
@@ -99,31 +96,6 @@ def _some(numbers: np.ndarray, most: int, random: np.random.Generator) -> np.nda
     return random.choice(numbers, size=min(most, len(numbers)), replace=False)
 
 
-@torch.inference_mode()
-def predict(model: SlidingWindow, images: Tensor) -> Tensor:
-    """The detections in each image, as many_objects has them, on the CPU."""
-    config = model.config
-    boxes = config.windows.boxes().to(images.device)
-    found = []
-    for image in images:
-        crops = config.windows.crops(image, torch.arange(len(boxes)))
-        logits = torch.cat([model(part).float() for part in crops.split(WINDOWS_AT_ONCE)])
-        found.append(many_objects.kept(logits.softmax(dim=1)[:, :-1], boxes, config.score, config.nms))
-    return torch.stack(found).cpu()
-
-
-def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """mAP, recall and how many windows are tried; what many_objects.evaluate writes; feature_maps.png of one window."""
-    assert isinstance(model, SlidingWindow)
-    windows = model.config.windows
-    boxes = windows.boxes()
-    overlaps = shown(boxes, many_objects.objects_of("sliding_window", split, rows[:1])[0], background=-1)[1]
-    image = torch.tensor(split.arrays["inputs"][rows[0]]).float()
-    (best,) = windows.crops(image, overlaps.argmax(dim=0, keepdim=True)).round().clamp(0, 255).byte().numpy()
-    draw_first_layers(model, best, folder / "feature_maps.png")
-    return {**many_objects.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
-
-
 TASK = Task(
     name="sliding_window",
     config=Config,
@@ -131,9 +103,6 @@ TASK = Task(
     batch=classification.image_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    evaluate=evaluate,
-    describe=many_objects.describe,
-    predict=predict,
     augment=augment.pictures,
     derive=derive,
     spec=spec,

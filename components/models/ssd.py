@@ -10,18 +10,16 @@ import copy
 import math
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from components import augment, default_boxes, many_objects
-from components.data.loaders import DataSpec, Split
+from components.boxes import overlaps
+from components.data.loaders import DataSpec
 from components.default_boxes import Outputs, decoded
-from components.feature_maps import draw_first_layers
 from components.pretrained import Pretrained, PretrainedConfig, check_colours, freeze
 from components.ssd_networks import BASES, SSD300, SSDLITE320, Parts, parts_of
 from components.ssd_networks import default_boxes as all_boxes
@@ -162,27 +160,9 @@ def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     surest = scores.flatten(1).argmax(dim=1)
     rows, place = torch.arange(len(scores), device=scores.device), surest // scores.shape[2]
     boxes = decoded(found.offsets[rows, place], found.boxes[rows, place])
-    iou = default_boxes.overlaps(boxes[:, None], batch.targets[..., 1:])[:, 0]
+    iou = overlaps(boxes[:, None], batch.targets[..., 1:])[:, 0]
     right = (batch.targets[..., 0] == (surest % scores.shape[2])[:, None]) & (iou >= default_boxes.MATCHED)
     return {"surest_right": right.any(dim=1).sum()}
-
-
-@torch.inference_mode()
-def predict(model: SSD, images: Tensor) -> Tensor:
-    """The detections in each image, as many_objects has them, on the CPU."""
-    outputs = Outputs.of(model(images).float())
-    found = [
-        many_objects.kept(scores, decoded(offsets, boxes), model.config.score, model.config.nms)
-        for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
-    ]
-    return torch.stack(found).cpu()
-
-
-def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """mAP, recall and how many default boxes are tried; what many_objects.evaluate writes; feature_maps.png."""
-    assert isinstance(model, SSD)
-    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-    return {**many_objects.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
 
 
 TASK = Task(
@@ -192,8 +172,5 @@ TASK = Task(
     batch=partial(many_objects.batch, "ssd"),
     loss=loss,
     metrics=metrics,
-    evaluate=evaluate,
-    describe=many_objects.describe,
-    predict=predict,
     augment=augment.many_boxes,
 )

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from components import augment, classification, classification_results
+from components import augment, classification
 from components.data.loaders import DataSpec
 from components.pretrained import Pretrained, PretrainedConfig, frozen_backbone
 from components.task import Goal, Task
@@ -61,8 +61,6 @@ TASK = Task(
     batch=classification.image_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    evaluate=classification_results.evaluate,
-    describe=classification.describe,
     augment=augment.pictures,
     goal=Goal("accuracy", more=True),
 )

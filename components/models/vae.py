@@ -9,23 +9,18 @@ is Higgins et al. 2017.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import reconstruction_results, vae_results
-from components.data.loaders import DataSpec, Split
-from components.encoders import Decoder, Encoder, in_parts, lecun
+from components.data.loaders import DataSpec
+from components.encoders import Decoder, Encoder, lecun
 from components.models import autoencoder
 from components.reconstruction import image_batch, image_shape
 from components.task import NOT_COMPARABLE, Batch, Goal, Task
-
-USED = 0.01
 
 
 class Config(autoencoder.Config):
@@ -158,42 +153,6 @@ def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
 
 
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """The test part's evidence lower bound in nats per image, of one code drawn for each; pictures.
-
-    outputs: of the images as they are; what is measured are images drawn from them, black and white.
-    """
-    assert isinstance(model, VAE)
-    config, device = model.config, next(model.parameters()).device
-    random = torch.Generator().manual_seed(config.seed)
-    batch = draw(config, image_batch(split, rows), random)
-    found = in_parts(model, batch.inputs, device)
-    reconstruction, kl = (term.double().mean().item() for term in terms(found, batch.targets))
-    taken = parts(found, batch.targets)
-    pictured = taken.logits.sigmoid().unflatten(1, model.shape)
-    reconstruction_results.draw(model.encoder, pictured, batch.targets, rows, split, folder)
-    decode = vae_results.decoder_of(model.decoder, device)
-    vae_results.draw_samples(decode, config.bottleneck, folder / "samples.png")
-    vae_results.draw_interpolation(decode, taken.mean, split.arrays["targets"][rows], folder / "interpolation.png")
-    # Burda, Grosse and Salakhutdinov 2016, section 5: a number of the code is in use if its mean varies.
-    used = int((taken.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
-    found_terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
-    return {**found_terms, "loss": reconstruction + config.beta * kl, "numbers_in_use": used, "examples": len(rows)}
-
-
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
-    """For each image the evidence lower bound in nats, of it as grey as it is, and its code's mean and deviation."""
-    reconstruction, kl = terms(outputs, inputs)
-    found = parts(outputs, inputs)
-    bounds = (-(reconstruction + kl)).tolist()
-    deviations = (found.log_variance / 2).exp()
-    each = zip(bounds, found.mean.tolist(), deviations.tolist(), strict=True)
-    return [
-        {"elbo": round(bound, 3), "code": [round(v, 4) for v in mean], "deviation": [round(v, 4) for v in spread]}
-        for bound, mean, spread in each
-    ]
-
-
 TASK = Task(
     name="vae",
     config=Config,
@@ -201,8 +160,6 @@ TASK = Task(
     batch=image_batch,
     loss=loss,
     metrics=metrics,
-    evaluate=evaluate,
-    describe=describe,
     draw=draw,
     both=both,
     goal=Goal("elbo", more=True),

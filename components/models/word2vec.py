@@ -7,23 +7,17 @@ that the work is one product of matrices (Ji, Satish, Li and Dubey 2016, arXiv:1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components import word_results
-from components.data.loaders import DataSpec, Split
-from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text
+from components.data.loaders import DataSpec
+from components.data.vocabulary import FIRST, UNKNOWN, Text
 from components.errors import UserError
 from components.task import NOT_COMPARABLE, Batch, Task, TrainingConfig
 from components.texts import by_length, text_batch
-
-NEAREST = 5
 
 
 class Config(TrainingConfig):
@@ -128,30 +122,6 @@ def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
     return {}
 
 
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
-    """For each text its known words, each with the nearest five and their cosines."""
-    assert isinstance(model, Word2Vec)
-    assert data.text is not None
-    described = []
-    for numbers in inputs.tolist():
-        own = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
-        nearest = word_results.nearest(model.vectors.weight, own, NEAREST, model.config.nearest_of)
-        named = [{data.text.words[n - FIRST]: round(c, 4) for n, c in pairs} for pairs in nearest]
-        found = {data.text.words[n - FIRST]: near for n, near in zip(own, named, strict=True)}
-        words, unknown = sum(n != PADDING for n in numbers), numbers.count(UNKNOWN)
-        described.append({"nearest": found, "words": words, "unknown": unknown})
-    return described
-
-
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """The test loss; a table of nearest words and a map of the most frequent."""
-    assert isinstance(model, Word2Vec)
-    assert split.text is not None
-    word_results.write(model.vectors.weight, split.text, model.config.shown, model.config.nearest_of, folder)
-    found = (outputs[:, 0].double() / outputs[:, 1].double().clamp(min=1)).mean().item()
-    return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
-
-
 TASK = Task(
     name="word2vec",
     config=Config,
@@ -159,7 +129,5 @@ TASK = Task(
     batch=text_batch,
     loss=loss,
     metrics=metrics,
-    evaluate=evaluate,
     order=by_length,
-    describe=describe,
 )

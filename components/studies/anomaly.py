@@ -11,12 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from components.canvas import BLUE, ORANGE, PALE, WIDTH
 from components.data.loaders import Split
 from components.encoders import in_parts
 from components.errors import UserError
-from components.image_rows import draw_rows
 from components.models import autoencoder, vae
+from components.plots.canvas import BLUE, ORANGE, PALE, WIDTH
+from components.plots.image_rows import draw_rows
 from components.reconstruction import errors, image_batch
 from components.section import Section
 from components.tables import write_tables

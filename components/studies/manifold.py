@@ -17,13 +17,13 @@ from pydantic import Field
 from components.data.loaders import Split
 from components.encoders import in_parts
 from components.errors import UserError
-from components.image_rows import draw_codes
+from components.evaluate.vae import decoder_of, draw_manifold
 from components.loop import fit, validate
 from components.models import vae
+from components.plots.image_rows import draw_codes
 from components.reconstruction import image_batch
 from components.section import Section
 from components.tables import write_tables
-from components.vae_results import decoder_of, draw_manifold
 
 if TYPE_CHECKING:
     from components.artifact import Artifact

@@ -17,12 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from components.canvas import BLUE, INK, ORANGE, PALE, WIDTH
 from components.data.loaders import Split
 from components.encoders import Encoder
 from components.errors import UserError
 from components.loop import fit, validate
 from components.models import transfer
+from components.plots.canvas import BLUE, INK, ORANGE, PALE, WIDTH
 from components.section import Section
 from components.tables import Table, write_tables
 

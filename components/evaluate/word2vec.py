@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.vocabulary import FIRST, Text, numbers_by_word
+from components.data.loaders import DataSpec, Split
+from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
+from components.evaluate.results import Results
+from components.models.word2vec import Word2Vec
 from components.tables import Table, write_tables
 
 NEAREST, MAPPED = 5, 70
 
 
-def nearest(vectors: Tensor, numbers: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:
+def nearest_words(vectors: Tensor, numbers: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:
     """For each word's number the `count` nearest by cosine: (number, cosine), the nearest first.
 
     among: of this many most frequent words; vectors of rare ones are hardly trained.
@@ -37,12 +42,12 @@ def shown_words(text: Text, wanted: Sequence[str]) -> list[str]:
     return [word for word in wanted if word in known] or list(text.words[:10])
 
 
-def write(vectors: Tensor, text: Text, wanted: Sequence[str], among: int, folder: Path) -> None:
+def _write(vectors: Tensor, text: Text, wanted: Sequence[str], among: int, folder: Path) -> None:
     """The table of nearest words, and words.png."""
     words = shown_words(text, wanted)
     places = numbers_by_word(text)
     rows = []
-    for word, found in zip(words, nearest(vectors, [places[w] for w in words], NEAREST, among), strict=True):
+    for word, found in zip(words, nearest_words(vectors, [places[w] for w in words], NEAREST, among), strict=True):
         rows.append([word, ", ".join(f"{text.words[n - FIRST]} {cosine:.2f}" for n, cosine in found)])
     note = f"By the cosine between vectors, of the {among:,} most frequent words. All that the training saw is "
     note += "which words stand near each other."
@@ -69,3 +74,30 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
                 word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color="#22303c", parse_math=False
             )
     figure.savefig(file, dpi=160, metadata={"Software": None})
+
+
+def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """The test loss; a table of nearest words and a map of the most frequent."""
+    assert isinstance(model, Word2Vec)
+    assert split.text is not None
+    _write(model.vectors.weight, split.text, model.config.shown, model.config.nearest_of, folder)
+    found = (outputs[:, 0].double() / outputs[:, 1].double().clamp(min=1)).mean().item()
+    return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+    """For each text its known words, each with the nearest five and their cosines."""
+    assert isinstance(model, Word2Vec)
+    assert data.text is not None
+    described = []
+    for numbers in inputs.tolist():
+        own = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
+        nearest = nearest_words(model.vectors.weight, own, NEAREST, model.config.nearest_of)
+        named = [{data.text.words[n - FIRST]: round(c, 4) for n, c in pairs} for pairs in nearest]
+        found = {data.text.words[n - FIRST]: near for n, near in zip(own, named, strict=True)}
+        words, unknown = sum(n != PADDING for n in numbers), numbers.count(UNKNOWN)
+        described.append({"nearest": found, "words": words, "unknown": unknown})
+    return described
+
+
+RESULTS = Results(evaluate, describe)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.loaders import Split
-from components.feature_maps import draw_first_layers
+from components.data.loaders import DataSpec, Split
+from components.plots.feature_maps import draw_first_layers
 
 PICTURED = 16
 LONG = 4  # letters in a class's name, from which on a picture's title takes two lines
@@ -36,8 +38,6 @@ class Outcome:
 
 def outcome(logits: Tensor, rows: np.ndarray, split: Split, folder: Path, worst: int) -> Outcome:
     """Measure a classifier's logits, and write confusion.csv, a row per example. worst: how many mistakes to name."""
-    import pandas as pd  # here, since every stage imports this file to check params.yaml
-
     targets = torch.from_numpy(split.arrays["targets"][rows])
     losses = functional.cross_entropy(logits, targets, reduction="none")
     surest = logits.softmax(dim=1).max(dim=1)
@@ -87,3 +87,10 @@ def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:
     if not len(images):
         axes[0].set_title("no mistakes", fontsize=12)
     figure.savefig(file, dpi=150, metadata={"Software": None})
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
+    """Each example's class and its probability."""
+    surest = logits.softmax(dim=1).max(dim=1)
+    pairs = zip(surest.indices.tolist(), surest.values.tolist(), strict=True)
+    return [{"class": data.classes[number], "probability": round(share, 4)} for number, share in pairs]

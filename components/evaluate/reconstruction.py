@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from components.data.loaders import Split
+from components.data.loaders import DataSpec, Split
 from components.encoders import in_parts
-from components.image_rows import draw_codes, draw_rows, one_of_each
+from components.plots.image_rows import draw_codes, draw_rows, one_of_each
 from components.reconstruction import errors, rounded_accuracy
 
 PICTURED = 10
@@ -38,3 +40,13 @@ def draw(encoder: nn.Module, found: Tensor, images: Tensor, rows: np.ndarray, sp
     note = f"Each point is an image of the test part by its code of {width} numbers"
     note += "." if width == 2 else ", laid out by t-SNE:\nimages of like codes stand near each other."
     draw_codes(folder / "codes.png", codes, targets, split.classes, f"{note} No training saw the classes.")
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
+    """Each image's reconstruction error and its code."""
+    with torch.inference_mode():
+        codes: Tensor = model.encoder(inputs)  # type: ignore[operator]
+    found = zip(errors(logits, inputs).tolist(), codes.tolist(), strict=True)
+    return [
+        {"reconstruction_error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in found
+    ]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from components.image_rows import draw_rows
-from components.reconstruction import errors
+from components.data.loaders import DataSpec, Split
+from components.encoders import in_parts
+from components.evaluate.results import Results
+from components.models.denoising import Denoiser
+from components.noise import noisy
+from components.plots.image_rows import draw_rows, one_of_each
+from components.reconstruction import errors, image_batch
 from components.tables import Table, write_tables
 
+PICTURED = 10
 MEDIANS = (3, 5)  # sides of the filters that are tried
 
 
@@ -42,7 +49,7 @@ def median_filter(images: Tensor, side: int) -> Tensor:
     return windows.flatten(4).median(dim=4).values
 
 
-def evaluate(
+def measured(
     clean: Tensor, given: Tensor, logits: Tensor, of_clean: Tensor, shown: np.ndarray, folder: Path
 ) -> Mapping[str, float]:
     """Test measures; a table of all ways, and denoised.png.
@@ -76,3 +83,26 @@ def evaluate(
         "loss": errors(logits, clean).double().mean().item(),
         "examples": len(clean),
     }
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test measures of noisy images denoised, beside those of a median filter; denoised.png and a table.
+
+    logits: of the clean images, which tell what the network takes from an image that has no noise.
+    """
+    assert isinstance(model, Denoiser)
+    clean = image_batch(split, rows).targets
+    random = torch.Generator().manual_seed(model.config.seed)
+    given = noisy(clean, model.config.noise, model.config.strength, random)
+    found = in_parts(model, given, next(model.parameters()).device)
+    shown = one_of_each(split.arrays["targets"][rows], PICTURED)
+    return measured(clean, given, found, logits, shown, folder)
+
+
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
+    """How much of each image was taken for noise: the root mean square of what changed, pixels being 0 to 1."""
+    changed = (logits.sigmoid() - inputs).flatten(1).square().mean(dim=1).sqrt()
+    return [{"changed": round(value, 4)} for value in changed.tolist()]
+
+
+RESULTS = Results(evaluate, describe)

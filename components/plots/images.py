@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.canvas import (
+from components.convolution import convolve_1d, convolve_2d
+from components.plots.canvas import (
     BLUE,
     GAP,
     INK,
@@ -27,7 +28,6 @@ from components.canvas import (
     size_of,
     write,
 )
-from components.convolution import convolve_1d, convolve_2d
 
 COLUMNS = 4
 MAPS = 8

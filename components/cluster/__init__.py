@@ -1,24 +1,18 @@
-"""Ray: the settings that matter, each with its reason; joining a cluster; how many workers it can hold.
-
-python -m components.cluster --port 6380      a head on loopback, for as long as this command runs
-python -m components.cluster --plan           where a training's workers would go (cluster_plan.py)
-"""
+"""Ray: the settings that matter, each with its reason; joining a cluster; how many workers it can hold."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import params, surroundings
+from components import surroundings
 from components.errors import UserError
 
 WORKERS_VARIABLE = "TRAINYARD_WORKERS"
@@ -262,27 +256,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.cluster", description="Start a Ray head, or plan.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--port", type=int, help="the port that stages join the head by")
-    what.add_argument("--plan", action="store_true", help="print where a training's workers would go; train nothing")
-    parser.add_argument("--nodes", help='of a cluster that is not there: "8 CPU 2 GPU, 8 CPU 2 GPU, 16 CPU"')
-    given = parser.parse_args()
-    if given.plan:
-        from components import cluster_plan
-
-        print(cluster_plan.plan(given.nodes))
-        return
-    apply_settings(own_cluster=True, starts_head=True)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={given.port}"]
-    # Ports of its own for what nothing here uses, so that two pipelines can run on one machine.
-    command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
-    command += ["--include-dashboard=false"]
-    os.execv(sys.executable, command)
-
-
-if __name__ == "__main__":
-    params.run(main)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.pictures import draw_feature_maps
+from components.plots.images import draw_feature_maps
 
 LAYERS_SHOWN = 3
 

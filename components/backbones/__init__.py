@@ -1,14 +1,11 @@
 """Published networks without their classifiers, by timm's or torchvision's name, as chains of steps.
 
-    python -m components.backbones resnet18      its layers, as `freeze` counts and names them
-
 Step: what runs one after the other ("features.0", "block12"); a frozen beginning of the chain can be computed once
       per image and stored.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import difflib
 import math
@@ -21,10 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from components import lean_imports
-from components.backbone_layers import HEADS, Layer, layers_of, owns_weights
+from components.backbone_layers import HEADS, Layer, owns_weights
 from components.encoders import named_encoder
 from components.errors import UserError
-from components.params import run
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
 COMPUTED_PIXELS = 400 * 400  # of a picture whose shapes are computed rather than asked of torch's meta device
@@ -249,18 +245,3 @@ def _chain(net: nn.Module, prefix: str) -> Iterator[str]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.backbones", description="List a backbone's layers.")
-    parser.add_argument("name", help="as timm or torchvision has it, such as vgg16.tv_in1k")
-    name = parser.parse_args().name
-    layers = layers_of(load_backbone(name, "backbone").net)
-    width = max(len(layer.name) for layer in layers)
-    for number, layer in enumerate(layers, start=1):
-        own = [p for m in layer.modules for p in m.parameters(recurse=not owns_weights(m))]
-        print(f"{number:4}  {layer.name:<{width}}  {sum(p.numel() for p in own):>10,} parameters")
-
-
-if __name__ == "__main__":
-    run(main)

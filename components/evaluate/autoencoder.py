@@ -1,0 +1,26 @@
+"""What a stacked autoencoder's evaluation leaves: its reconstructions, measured and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from components.data.loaders import Split
+from components.evaluate import reconstruction
+from components.evaluate.results import Results
+from components.models.autoencoder import Autoencoder
+from components.reconstruction import image_batch
+
+
+def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """Test loss and rounded accuracy; reconstructions.png and codes.png."""
+    assert isinstance(model, Autoencoder)
+    batch = image_batch(split, rows)
+    reconstruction.draw(model.encoder, logits.sigmoid(), batch.targets, rows, split, folder)
+    return reconstruction.measures(logits, batch.targets)
+
+
+RESULTS = Results(evaluate, reconstruction.describe)

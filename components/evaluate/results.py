@@ -1,0 +1,44 @@
+"""What a family's evaluation is: how a trained model is asked, measured and described, and how to load it by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from components.data.loaders import DataSpec, Split
+from components.declarations import EVALUATIONS
+
+
+@torch.inference_mode()
+def forward(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """The model's outputs, float32 on the CPU."""
+    outputs: torch.Tensor = model(inputs)
+    return outputs.float().cpu()
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is made of a trained model of one family. Every callable is a plain function in the family's file here.
+
+    evaluate: (module, predictions over the test subset, the test rows, split, empty folder) → test metrics;
+              writes plot data (CSV) and images (PNG) into the folder.
+    describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
+    predict:  (module in evaluation mode, inputs on its device) → predictions on the CPU, a row for each.
+    """
+
+    evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
+    describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
+    predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
+
+
+def results_of(name: str) -> Results:
+    """The results declared in components/evaluate/<name>.py."""
+    results: Results = importlib.import_module(f"{EVALUATIONS}.{name}").RESULTS
+    return results

@@ -1,0 +1,48 @@
+"""What the sliding window finds in whole images, how good that is, and pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.data.loaders import Split
+from components.evaluate import many_objects
+from components.evaluate.results import Results
+from components.many_objects import objects_of
+from components.models.sliding_window import SlidingWindow
+from components.plots.feature_maps import draw_first_layers
+from components.windows import shown
+
+WINDOWS_AT_ONCE = 256
+
+
+@torch.inference_mode()
+def predict(model: SlidingWindow, images: Tensor) -> Tensor:
+    """The detections in each image, as many_objects has them, on the CPU."""
+    config = model.config
+    boxes = config.windows.boxes().to(images.device)
+    found = []
+    for image in images:
+        crops = config.windows.crops(image, torch.arange(len(boxes)))
+        logits = torch.cat([model(part).float() for part in crops.split(WINDOWS_AT_ONCE)])
+        found.append(many_objects.kept(logits.softmax(dim=1)[:, :-1], boxes, config.score, config.nms))
+    return torch.stack(found).cpu()
+
+
+def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """mAP, recall and how many windows are tried; what many_objects.evaluate writes; feature_maps.png of one window."""
+    assert isinstance(model, SlidingWindow)
+    windows = model.config.windows
+    boxes = windows.boxes()
+    overlaps = shown(boxes, objects_of("sliding_window", split, rows[:1])[0], background=-1)[1]
+    image = torch.tensor(split.arrays["inputs"][rows[0]]).float()
+    (best,) = windows.crops(image, overlaps.argmax(dim=0, keepdim=True)).round().clamp(0, 255).byte().numpy()
+    draw_first_layers(model, best, folder / "feature_maps.png")
+    return {**many_objects.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
+
+
+RESULTS = Results(evaluate, many_objects.describe, predict)

@@ -1,0 +1,38 @@
+"""What SSD finds in images, how good that is, and pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.data.loaders import Split
+from components.default_boxes import Outputs, decoded
+from components.evaluate import many_objects
+from components.evaluate.results import Results
+from components.models.ssd import SSD
+from components.plots.feature_maps import draw_first_layers
+
+
+@torch.inference_mode()
+def predict(model: SSD, images: Tensor) -> Tensor:
+    """The detections in each image, as many_objects has them, on the CPU."""
+    outputs = Outputs.of(model(images).float())
+    found = [
+        many_objects.kept(scores, decoded(offsets, boxes), model.config.score, model.config.nms)
+        for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
+    ]
+    return torch.stack(found).cpu()
+
+
+def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    """mAP, recall and how many default boxes are tried; what many_objects.evaluate writes; feature_maps.png."""
+    assert isinstance(model, SSD)
+    draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
+    return {**many_objects.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
+
+
+RESULTS = Results(evaluate, many_objects.describe, predict)
