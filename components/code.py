@@ -25,7 +25,7 @@ from components.data.sources import Synthetic
 from components.declarations import BASELINES, DATASETS, EVALUATIONS, MODELS, STUDIES, declared_in
 from components.errors import UserError
 from components.files import whole_folder
-from components.source_code import digests
+from components.source_code import digests, file_of
 
 STEPS = {  # a stage → its command, and the package that declares the sections that it is given
     "download": ("components.data.download", DATASETS),
@@ -48,7 +48,7 @@ def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
     yield command
     yield f"{package}.{name}"
     values: Any = settings.values(name)
-    if step == "evaluate":
+    if step == "evaluate" and file_of(f"{EVALUATIONS}.{name}").is_file():  # a model's training needs none yet
         yield f"{EVALUATIONS}.{name}"
     if step == "download":
         with suppress(UserError):  # no such source: the download tells of it, and stops no other stage

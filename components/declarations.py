@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from components.errors import UserError
@@ -36,16 +37,23 @@ def declaration(package: str, name: str, attribute: str, kind: str) -> Any:
     known = declared_in(package)
     if name not in known:
         raise UserError(f"no {kind} is called {name!r}; there are: {', '.join(known)}")
-    return getattr(importlib.import_module(f"{package}.{name}"), attribute)
+    return getattr(_imported(f"{package}.{name}"), attribute)
 
 
 def section_type(name: str) -> type[Section] | None:
     """The type of a section; None if no module declares it."""
     for package in PACKAGES:
         if name in declared_in(package):
-            found: type[Section] = importlib.import_module(f"{package}.{name}").Config
+            found: type[Section] = _imported(f"{package}.{name}").Config
             return found
     return None
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
 
 
 def section_types() -> dict[str, type[Section]]:

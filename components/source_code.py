@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from components.errors import UserError
+
 TOP = Path(__file__).resolve().parent.parent
 PACKAGE = Path(__file__).resolve().parent.name
 WITH_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -68,7 +70,11 @@ def digests(modules: Iterable[str]) -> dict[str, str]:
 
 @cache  # _digest takes docstrings out of it, of which no import is a part
 def _tree(module: str) -> ast.Module:
-    return ast.parse(file_of(module).read_text(encoding="utf-8"))
+    file = file_of(module)
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
 
 
 @cache

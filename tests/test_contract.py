@@ -42,6 +42,7 @@ def test_there_are_models_and_sets() -> None:
 def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, committed: params.Params) -> None:
     task = load_task(name)
     assert task.name == name
+    assert callable(results_of(name).evaluate)
     assert issubclass(task.config, TrainingConfig)
     assert isinstance(committed.sections[name], task.config)
     assert name in stages()["train"]["foreach"]

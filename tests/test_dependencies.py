@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from ruamel.yaml import YAML
 from components import loop, params, source_code
 from components.code import REPORT, STEPS, modules_of, write
 from components.declarations import MODELS, declared_in
+from components.errors import UserError
+from components.evaluate.results import results_of
 from components.source_code import closure, digests, imported
 from tests.conftest import REPO
 
@@ -71,24 +76,25 @@ def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
 # What an edit makes stale
 
 
+def digests_now(settings: params.Params) -> dict[str, dict[str, str]]:
+    """Stage → file → digest, of every stage in dvc.yaml; and of what names a training, under `key@model`."""
+    for remembered in (source_code.imported, source_code._tree, source_code._digest):
+        remembered.cache_clear()
+    found = {f"key@{name}": digests([loop.__name__, f"{MODELS}.{name}"]) for name in declared_in(MODELS)}
+    for step, stage in stages().items():
+        for item in items(stage) if step in STEPS else []:
+            found[f"{step}@{item}"] = digests(modules_of(step, item, settings))
+    found[REPORT] = digests([f"components.{REPORT}"])
+    return found
+
+
+@dataclass
 class Tree:
-    """A copy of the code, in which edits are tried."""
+    """A copy of the code, in which edits are tried. before: the digests without any."""
 
-    def __init__(self, settings: params.Params, top: Path) -> None:
-        self.settings, self.top = settings, top
-        self.before = self.digests()
-
-    def digests(self) -> dict[str, dict[str, str]]:
-        """Stage → file → digest, of every stage in dvc.yaml; and of what names a training, under `key@model`."""
-        source_code.imported.cache_clear()
-        source_code._tree.cache_clear()
-        source_code._digest.cache_clear()
-        found = {f"key@{name}": digests([loop.__name__, f"{MODELS}.{name}"]) for name in declared_in(MODELS)}
-        for step, stage in stages().items():
-            for item in items(stage) if step in STEPS else []:
-                found[f"{step}@{item}"] = digests(modules_of(step, item, self.settings))
-        found[REPORT] = digests([f"components.{REPORT}"])
-        return found
+    settings: params.Params
+    top: Path
+    before: dict[str, dict[str, str]]
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         path = self.top / file
@@ -97,19 +103,25 @@ class Tree:
         path.write_text(changed)
 
     def stale(self) -> set[str]:
-        now = self.digests()
+        now = digests_now(self.settings)
         return {stage for stage in now if now[stage] != self.before[stage]}
 
 
+@pytest.fixture(scope="module")
+def before(committed: params.Params) -> dict[str, dict[str, str]]:
+    return digests_now(committed)
+
+
 @pytest.fixture
-def tree(committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
+def tree(
+    committed: params.Params, before: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Tree]:
     shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
     with monkeypatch.context() as moved:
         moved.setattr(source_code, "TOP", tmp_path)
-        yield Tree(committed, tmp_path)
-    source_code.imported.cache_clear()
-    source_code._tree.cache_clear()
-    source_code._digest.cache_clear()
+        yield Tree(committed, tmp_path, before)
+    for remembered in (source_code.imported, source_code._tree, source_code._digest):
+        remembered.cache_clear()
 
 
 def replace(old: str, new: str) -> Callable[[str], str]:
@@ -164,6 +176,27 @@ def test_a_colour_makes_stale_what_draws_and_no_training(tree: Tree) -> None:
 def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:
     flowers = tree.settings.sections["flowers"].model_copy(update={"source": "full"})
     tree.settings = params.Params(tree.settings.general, {**tree.settings.sections, "flowers": flowers})
-    tree.before = tree.digests()
+    tree.before = digests_now(tree.settings)
     tree.edit("components/data/synthetic/flower_images.py", replace("LONGEST = 240", "LONGEST = 200"))
     assert tree.stale() == set()
+
+
+@pytest.mark.parametrize("file", ["components/models/cnn.py", "components/allocator.py"])
+def test_code_that_python_cannot_read_is_named_with_its_line(file: str, tmp_path: Path) -> None:
+    shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(REPO / "params.yaml", tmp_path / "params.yaml")
+    lines = (tmp_path / file).read_text().splitlines()
+    (tmp_path / file).write_text("\n".join([*lines, "def ("]))
+    done = subprocess.run(
+        [sys.executable, "-m", "components.code"], cwd=tmp_path, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: \S+{file}, line {len(lines) + 1}: .+\n", done.stderr)
+    assert not (tmp_path / "data/code").exists()
+
+
+def test_a_model_that_nothing_tests_yet_is_trained_and_its_evaluation_says_which_file_is_missing(tree: Tree) -> None:
+    (tree.top / "components/evaluate/cnn.py").unlink()
+    assert tree.stale() == {"evaluate@cnn"}
+    with pytest.raises(UserError, match=r"components/evaluate/nosuch\.py is missing"):
+        results_of("nosuch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from components.data.loaders import DataSpec, Split
 from components.declarations import EVALUATIONS
+from components.errors import UserError
 
 
 @torch.inference_mode()
@@ -39,6 +41,9 @@ class Results:
 
 
 def results_of(name: str) -> Results:
-    """The results declared in components/evaluate/<name>.py."""
-    results: Results = importlib.import_module(f"{EVALUATIONS}.{name}").RESULTS
+    """The results declared in components/evaluate/<name>.py. Raises UserError if there is no such file."""
+    module = f"{EVALUATIONS}.{name}"
+    if find_spec(module) is None:
+        raise UserError(f"{name}: {module.replace('.', '/')}.py is missing, which says how a {name} is tested")
+    results: Results = importlib.import_module(module).RESULTS
     return results
