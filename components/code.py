@@ -25,7 +25,7 @@ from components.data.sources import Synthetic
 from components.declarations import BASELINES, DATASETS, EVALUATIONS, MODELS, STUDIES, declared_in
 from components.errors import UserError
 from components.files import whole_folder
-from components.source_code import digests, file_of
+from components.source_code import digests, file_of, program
 
 STEPS = {  # a stage → its command, and the package that declares the sections that it is given
     "download": ("components.data.download", DATASETS),
@@ -45,7 +45,7 @@ REPORT = "report"  # of no section
 def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
     """The modules that a stage runs: its command, its section's own, and those that the section's values name."""
     command, package = STEPS[step]
-    yield command
+    yield program(command)
     yield f"{package}.{name}"
     values: Any = settings.values(name)
     if step == "evaluate" and file_of(f"{EVALUATIONS}.{name}").is_file():  # a model's training needs none yet

@@ -55,6 +55,12 @@ def file_of(module: str) -> Path:
     return package if package.is_file() else path.with_suffix(".py")
 
 
+def program(command: str) -> str:
+    """The module that `python -m command` runs: of a package its __main__."""
+    main = f"{command}.__main__"
+    return main if file_of(main).is_file() else command
+
+
 def digests(modules: Iterable[str]) -> dict[str, str]:
     """File → digest, of every file that these modules are made by, sorted by name.
 

@@ -156,6 +156,11 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         of("ssd", "key", "weights", "features", "train", "evaluate"),
     ),
     "what the report says": ("components/report.html.j2", lambda text: f"{text}\n", {REPORT}),
+    "the evaluation of all": (
+        "components/evaluate/stage.py",
+        lambda text: f"{text}\nMORE = 1\n",
+        {REPORT, *(f"evaluate@{model}" for model in declared_in(MODELS))},
+    ),
     "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse", REPORT}),
     "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
 }
