@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from components import process
-from components.source_code import file_of, program
+from components.source_code import file_of
+from components.source_code import program as program_of
 from tests.conftest import REPO
 from tests.served import waited_for
 
@@ -127,14 +128,14 @@ def test_every_stage_watches_before_its_imports() -> None:
     from tests.test_dependencies import command, stages
 
     for stage in stages().values():
-        text = file_of(program(command(stage))).read_text()
+        text = file_of(program_of(command(stage))).read_text()
         before, _, _ = text.partition("import argparse")
         assert "end_with_starter()" in before, command(stage)
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate", "features", "study", "tune"])
 def test_stages_that_compute_set_what_torch_reads_before_it_is_imported(stage: str) -> None:
-    before, _, _ = file_of(program(f"components.{stage}")).read_text().partition("import argparse")
+    before, _, _ = file_of(program_of(f"components.{stage}")).read_text().partition("import argparse")
     assert "set_for_torch()" in before
 
 
