@@ -18,6 +18,7 @@ from components import params
 from components.data.loaders import open_split
 from components.declarations import BASELINES, declaration
 from components.files import whole_folder, write_whole
+from components.metric import write_names
 
 CONFIG = "config.json"  # among the plots: the section that they are of
 
@@ -28,11 +29,13 @@ def main() -> None:
     name = parser.parse_args().baseline
     settings = params.load()
     evaluate = declaration(BASELINES, name, "evaluate", kind="baseline")
+    names = declaration(BASELINES, name, "METRICS", kind="baseline")
     config = settings.sections[name]
     paths = settings.paths
     split = open_split(Path(paths.split) / config.data)  # type: ignore[attr-defined]
     with whole_folder(Path(paths.plots) / name) as folder:
         found = evaluate(config, split, folder)
+        write_names(folder, names)
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(found, indent=1) + "\n")
     for kind, own in found.items():

@@ -27,21 +27,12 @@ from components.errors import UserError
 from components.evaluate.many_objects import AVERAGE_PRECISION
 from components.evaluate.stage import TIMINGS
 from components.files import whole_folder
-from components.metric_labels import LABELS
+from components.metric import Metric, named, read_names
 from components.plots import charts
 from components.sweep_results import CHAPTER
 from components.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-# measured on other data
-NOT_TESTED = ("windows", "texts", "words_before", "words_after", "removed", "vocabulary", "labels")
-FORMATS = {  # of measures that are no shares
-    "loss": "{:.4f}",
-    **dict.fromkeys(("elbo", "kl", "reconstruction"), "{:.2f} nats"),
-    **dict.fromkeys(("psnr", "psnr_noisy", "psnr_median"), "{:.2f} dB"),
-    "roc_auc": "{:.4f}",
-    **dict.fromkeys(("ssim", "ssim_noisy", "ssim_median"), "{:.3f}"),
-}
 TITLES = {  # of pictures, in the order in which they are shown
     "predictions": "Predictions on the test part",
     "mistakes": "Worst mistakes on the test part",
@@ -93,18 +84,19 @@ class Way:
 
 def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     """What a stage left in `plots`, drawn: a trained model's evaluation, or tables alone."""
-    shown = name.replace("_", " ")
+    shown, names = name.replace("_", " "), read_names(plots)
     if not (plots / artifact.DESCRIPTION).exists():
         heading, tables = read_tables(plots)
         file = plots / baseline.CONFIG
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return Chapter(name, heading or shown, _headline(metrics), "", [], tables, _pictures(plots), config)
+        return Chapter(name, heading or shown, _headline(metrics, names), "", [], tables, _pictures(plots), config)
     history = pd.read_csv(plots / artifact.HISTORY)
     layers = pd.read_csv(plots / artifact.LAYERS)
     described = json.loads((plots / artifact.DESCRIPTION).read_text(encoding="utf-8"))
     kept = described["epoch"]
     measured = [c.removeprefix("validation_") for c in map(str, history) if c.startswith("validation_")]
-    figures = [(_label(m)[0].upper() + _label(m)[1:], charts.curves(history, m, _label(m), kept)) for m in measured]
+    labels = {name: named(name, names).label for name in measured}
+    figures = [(label[0].upper() + label[1:], charts.curves(history, m, label, kept)) for m, label in labels.items()]
     if (plots / "confusion.csv").exists():
         table = pd.read_csv(plots / "confusion.csv", dtype=str, keep_default_na=False)
         figures.append(("Confusion on the test part", charts.confusion(table, described["data"]["classes"])))
@@ -119,7 +111,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     return Chapter(
         name=name,
         heading=f"{shown}, trained on {described['config']['data']}",
-        headline=[*_headline(metrics), *parameters, ("epoch kept", str(kept))],
+        headline=[*_headline(metrics, names), *parameters, ("epoch kept", str(kept))],
         finding=finding(history),
         figures=figures,
         tables=read_tables(plots)[1],
@@ -195,20 +187,16 @@ def finding(history: pd.DataFrame) -> str:
     return f"The validation loss was lowest in epoch {best + 1} and has not risen by more than 5 % since."
 
 
-def _headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """Metrics as text: shares in percent, counts whole, others with their units. Of several figures the largest."""
+def _headline(metrics: dict[str, Any], names: Mapping[str, Metric]) -> list[tuple[str, str]]:
+    """Metrics as text: counts whole, others as they are declared. Of several figures the largest."""
     texts = []
     for name, value in metrics.items():
         if isinstance(value, dict):
             value = max(value.values())
-        fraction = FORMATS.get(name, "{:.2%}").format(value)
-        label = _label(name) if name in NOT_TESTED else f"test {_label(name)}"
-        texts.append((label, f"{value:,}" if isinstance(value, int) else fraction))
+        metric = named(name, names)
+        label = f"test {metric.label}" if metric.of_test else metric.label
+        texts.append((label, f"{value:,}" if isinstance(value, int) else metric.form.format(value)))
     return texts
-
-
-def _label(measure: str) -> str:
-    return LABELS.get(measure, measure.replace("_", " "))
 
 
 def _pictures(plots: Path) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from components.baseline import CONFIG
 from components.data.loaders import open_split
 from components.declarations import STUDIES, declaration
 from components.files import whole_folder, write_whole
+from components.metric import write_names
 
 
 def main() -> None:
@@ -28,10 +29,12 @@ def main() -> None:
     name = parser.parse_args().study
     settings = params.load()
     evaluate = declaration(STUDIES, name, "evaluate", kind="study")
+    names = declaration(STUDIES, name, "METRICS", kind="study")
     config, paths = settings.sections[name], settings.paths
     trained = artifact.load(Path(paths.models) / config.model)  # type: ignore[attr-defined]
     with whole_folder(Path(paths.plots) / name) as folder:
         found = evaluate(config, trained, lambda data: open_split(Path(paths.split) / data), folder)
+        write_names(folder, names)
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(found, indent=1) + "\n")
     shown = ", ".join(

@@ -161,7 +161,7 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         lambda text: f"{text}\nMORE = 1\n",
         {REPORT, *(f"evaluate@{model}" for model in declared_in(MODELS))},
     ),
-    "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse", REPORT}),
+    "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse"}),
     "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
 }
 

@@ -18,6 +18,7 @@ from components.data.loaders import Split
 from components.data.vocabulary import FIRST
 from components.errors import UserError
 from components.evaluate.lstm import read_back
+from components.metric import Metric
 from components.section import Section
 from components.tables import Table, write_tables
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Frequency = Literal["raw", "log"]
 NAMES = {"naive_bayes": "Naive Bayes", "logistic_regression": "logistic regression"}
+METRICS = {kind: Metric(f"accuracy of {name}") for kind, name in NAMES.items()}
 QUERIES, ALIKE, TELLING = 3, 3, 12
 
 

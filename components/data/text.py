@@ -34,12 +34,23 @@ from components.data.text_rows import OUTSIDE, worded
 from components.data.words import Words, strings
 from components.errors import UserError
 from components.files import whole_folder, write_whole
+from components.metric import Metric, write_names
 from components.tables import Table, write_tables
 
 TEXTS, SUMMARY = "texts.parquet", "text.json"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "part", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
+METRICS = {
+    name: Metric(label, of_test=False)
+    for name, label in {
+        "texts": "texts",
+        "words_before": "words as published",
+        "words_after": "words left",
+        "removed": "words removed",
+        "vocabulary": "distinct words",
+    }.items()
+}
 EXAMPLES, LETTERS_SHOWN = 3, 400
 
 
@@ -109,6 +120,7 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
         summary = {**found, "classes": dict(sorted(kept.classes.items())), "findings": kept.found.summary()}
         text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+        write_names(plotted, METRICS)
         write_tables(plotted, _tables(kept), f"{name}, from texts to words")
     write_whole(metrics, json.dumps(found, indent=1) + "\n")
     removed = (

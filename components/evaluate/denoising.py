@@ -14,6 +14,7 @@ from torch.nn import functional
 from components.data.loaders import DataSpec, Split
 from components.encoders import in_parts
 from components.evaluate.results import Results
+from components.metric import DECIBELS, Metric
 from components.models.denoising import Denoiser
 from components.noise import noisy
 from components.plots.image_rows import draw_rows, one_of_each
@@ -105,4 +106,9 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -
     return [{"changed": round(value, 4)} for value in changed.tolist()]
 
 
-RESULTS = Results(evaluate, describe)
+METRICS = {
+    f"{name}{suffix}": Metric(f"{label}, {of}", form)
+    for name, label, form in (("psnr", "PSNR", DECIBELS), ("ssim", "SSIM", "{:.3f}"))
+    for suffix, of in (("", "denoised"), ("_noisy", "noisy"), ("_median", "median filter"))
+}
+RESULTS = Results(evaluate, describe, metrics=METRICS)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from components.data.loaders import DataSpec, Split
 from components.evaluate import classification
 from components.evaluate.results import Results
+from components.metric import Metric
 from components.models.detection import batch, metrics, ordered
 from components.plots.feature_maps import draw_first_layers
 from components.plots.images import Box, draw_boxes
@@ -57,4 +58,5 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) 
     return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]
 
 
-RESULTS = Results(evaluate, describe)
+METRICS = {"iou": Metric("mean overlap (IoU)"), "iou_50": Metric("boxes with IoU ≥ 0.5")}
+RESULTS = Results(evaluate, describe, metrics=METRICS)

@@ -18,6 +18,7 @@ from torchvision.ops import batched_nms
 
 from components.data.loaders import DataSpec, Split
 from components.many_objects import objects_of
+from components.metric import Metric
 from components.plots.images import Box, draw_boxes
 
 DETECTIONS = 100
@@ -25,6 +26,12 @@ BEFORE_NMS = 400  # of each class, the surest, as in SSD
 PICTURED = 8
 SHOWN_FROM, SHOWN = 0.5, 6  # the report's pictures show detections of this score or more, the surest ones
 AVERAGE_PRECISION = "average_precision.csv"
+METRICS = {
+    "map_50": Metric("mAP at IoU 0.5"),
+    "map": Metric("mAP, IoU 0.5 to 0.95"),
+    "mar": Metric("mean recall"),
+    "windows": Metric("windows tried in a picture", of_test=False),
+}
 
 
 def kept(scores: Tensor, boxes: Tensor, score: float, overlap: float) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import nn
 from components.data.loaders import DataSpec, Split
 from components.declarations import EVALUATIONS
 from components.errors import UserError
+from components.metric import Metric
 
 
 @torch.inference_mode()
@@ -33,11 +34,13 @@ class Results:
               writes plot data (CSV) and images (PNG) into the folder.
     describe: (module, spec, inputs, predictions for them) → a dict of plain values for each, as `predict` prints it.
     predict:  (module in evaluation mode, inputs on its device) → predictions on the CPU, a row for each.
+    metrics:  of the metrics that `evaluate` gives, and of those of the history: how the report tells them.
     """
 
     evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
     describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
     predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
 def results_of(name: str) -> Results:

@@ -45,4 +45,4 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     return {**many_objects.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
 
 
-RESULTS = Results(evaluate, many_objects.describe, predict)
+RESULTS = Results(evaluate, many_objects.describe, predict, many_objects.METRICS)

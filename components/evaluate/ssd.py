@@ -13,6 +13,7 @@ from components.data.loaders import Split
 from components.default_boxes import Outputs, decoded
 from components.evaluate import many_objects
 from components.evaluate.results import Results
+from components.metric import Metric
 from components.models.ssd import SSD
 from components.plots.feature_maps import draw_first_layers
 
@@ -35,4 +36,5 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     return {**many_objects.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
 
 
-RESULTS = Results(evaluate, many_objects.describe, predict)
+METRICS = {**many_objects.METRICS, "surest_right": Metric("surest box right")}
+RESULTS = Results(evaluate, many_objects.describe, predict, METRICS)

@@ -20,6 +20,7 @@ from components.data.loaders import Split
 from components.errors import UserError
 from components.evaluate.results import results_of
 from components.files import whole_folder, write_whole
+from components.metric import write_names
 
 TIMINGS = "timing"  # under the runs' folder
 CARRIED = (artifact.HISTORY, artifact.LAYERS, artifact.DESCRIPTION)
@@ -55,7 +56,9 @@ def evaluate(trained: Artifact, split: Split, metrics: Path, plots: Path, timing
     rows = split.rows["test"]
     model, predictions, milliseconds = predictions_of(trained, split, rows)
     with whole_folder(plots) as folder:
-        found = dict(results_of(trained.task.name).evaluate(model, predictions, rows, split, folder))
+        results = results_of(trained.task.name)
+        found = dict(results.evaluate(model, predictions, rows, split, folder))
+        write_names(folder, results.metrics)
         for name in CARRIED:
             shutil.copyfile(trained.folder / name, folder / name)
     write_whole(timing, json.dumps({"milliseconds_per_example": milliseconds}) + "\n")

@@ -14,6 +14,7 @@ from components.data.loaders import DataSpec, Split
 from components.encoders import in_parts
 from components.evaluate import reconstruction as reconstructions
 from components.evaluate.results import Results
+from components.metric import NATS, Metric
 from components.models.vae import VAE, draw, parts, terms
 from components.plots.image_rows import draw_grid, one_of_each
 from components.reconstruction import image_batch
@@ -100,4 +101,10 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) 
     ]
 
 
-RESULTS = Results(evaluate, describe)
+METRICS = {
+    "elbo": Metric("evidence lower bound", NATS),
+    "kl": Metric("KL term", NATS),
+    "reconstruction": Metric("reconstruction term", NATS),
+    "numbers_in_use": Metric("numbers of a code in use"),
+}
+RESULTS = Results(evaluate, describe, metrics=METRICS)

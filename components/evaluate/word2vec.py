@@ -14,6 +14,7 @@ from torch.nn import functional
 from components.data.loaders import DataSpec, Split
 from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
 from components.evaluate.results import Results
+from components.metric import Metric
 from components.models.word2vec import Word2Vec
 from components.tables import Table, write_tables
 
@@ -100,4 +101,5 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) 
     return described
 
 
-RESULTS = Results(evaluate, describe)
+METRICS = {"vocabulary": Metric("distinct words", of_test=False)}
+RESULTS = Results(evaluate, describe, metrics=METRICS)

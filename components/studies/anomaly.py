@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from components.data.loaders import Split
 from components.encoders import in_parts
 from components.errors import UserError
+from components.metric import Metric
 from components.models import autoencoder, vae
 from components.plots.canvas import BLUE, ORANGE, PALE, WIDTH
 from components.plots.image_rows import draw_rows
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from components.artifact import Artifact
 
 PICTURED = 10
+METRICS = {"roc_auc": Metric("area under the ROC curve", "{:.4f}")}
 
 
 class Config(Section):

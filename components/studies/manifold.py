@@ -17,6 +17,7 @@ from pydantic import Field
 from components.data.loaders import Split
 from components.encoders import in_parts
 from components.errors import UserError
+from components.evaluate.vae import METRICS as OF_A_VAE
 from components.evaluate.vae import decoder_of, draw_manifold
 from components.loop import fit, validate
 from components.models import vae
@@ -27,6 +28,8 @@ from components.tables import write_tables
 
 if TYPE_CHECKING:
     from components.artifact import Artifact
+
+METRICS = {name: OF_A_VAE[name] for name in ("elbo", "reconstruction", "kl")}
 
 
 class Config(Section):

@@ -21,6 +21,7 @@ from components.data.loaders import Split
 from components.encoders import Encoder
 from components.errors import UserError
 from components.loop import fit, validate
+from components.metric import Metric
 from components.models import transfer
 from components.plots.canvas import BLUE, INK, ORANGE, PALE, WIDTH
 from components.section import Section
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 Share = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[int, Field(ge=1)]
 WAYS = {"frozen": "encoder frozen", "fine_tuned": "encoder trained further", "from_scratch": "from scratch"}
+METRICS = {way: Metric(f"accuracy, {name}, fewest labels") for way, name in WAYS.items()}
+METRICS["labels"] = Metric("fewest labels", of_test=False)
 COLOURS = dict(zip(WAYS, (BLUE, INK, ORANGE), strict=True))
 
 
