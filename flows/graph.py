@@ -34,7 +34,7 @@ def upstream(repo: Path) -> dict[str, tuple[str, ...]]:
 
 
 def reasons(repo: Path) -> dict[str, list[str]]:
-    """Stale stage → why: "cnn.dropout changed", "its output data/models/cnn is gone", "it has not run yet"."""
+    """Stale stage → why: "cnn.dropout changed", "its code changed", "its output data/models/cnn is gone"."""
     changed = json.loads(dvc(repo, "status", "--json"))
     lock = repo / "dvc.lock"
     ran = (YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
@@ -54,7 +54,8 @@ def _why(change: str | Mapping[str, Any]) -> Iterator[str]:
             if isinstance(state, Mapping):  # a params file
                 yield from (f"{key} {STATES.get(what, what)}" for key, what in state.items())
             else:
-                yield f"{owner}{path} {STATES.get(state, state)}"
+                what = "its code" if f"/{CODE}/" in f"/{path}" else f"{owner}{path}"
+                yield f"{what} {STATES.get(state, state)}"
 
 
 def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -50,6 +50,16 @@ def test_a_lost_output_and_a_changed_dependency_are_told_apart(small: Project) -
     assert reasons(small.folder) == {"first": ["in.txt changed"], "second": ["its output second.txt is gone"]}
 
 
+def test_code_that_changed_is_told_as_such(small: Project) -> None:
+    digests = small.folder / "data/code/train/cnn"
+    digests.parent.mkdir(parents=True)
+    digests.write_text("one")
+    (small.folder / "dvc.yaml").write_text("stages: {first: {cmd: echo 1, deps: [data/code/train/cnn]}}")
+    assert small.run("dvc", "repro").returncode == 0
+    digests.write_text("two")
+    assert reasons(small.folder) == {"first": ["its code changed"]}
+
+
 def test_times_are_remembered_of_the_stages_that_ran(tmp_path: Path) -> None:
     note_seconds(tmp_path, [{"stage": "a", "outcome": "ran", "seconds": 2.04}])
     note_seconds(
