@@ -16,7 +16,7 @@ LINE = 0.2  # inches a line of text
 
 
 def new_figure(height: float) -> Any:
-    from matplotlib.figure import Figure  # here, since every stage imports this file's users to check params.yaml
+    from matplotlib.figure import Figure  # here, since predict imports this file's users, and draws nothing
 
     return Figure(figsize=(WIDTH, height), dpi=DPI)
 
