@@ -27,7 +27,8 @@ MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *("worker", "process_group", "progress_file"),  # by several workers
     *("cluster", "storage", "surroundings", "cores", "data/parallel_text"),  # by more texts than one machine takes
     # By texts, which a download leaves unread.
-    *("data/anew", "data/layout", "data/text", "data/text_rows", "data/text_files", "data/words", "tables"),
+    *("data/anew", "data/layout", "data/text", "data/text_rows", "data/text_files", "data/words"),
+    *("tables", "metric"),
 }
 OTHERS = (
     *(f"{stage}@{data}" for stage in ("download", "split") for data in ("fashion", "flowers", "reviews", "voc")),
