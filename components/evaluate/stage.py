@@ -1,7 +1,4 @@
-"""The evaluation stage: a trained model on the test part; metrics as JSON, plot data as CSV, pictures as PNG.
-
-python -m components.evaluate cnn
-"""
+"""The evaluation stage: a trained model on the test part; metrics as JSON, plot data as CSV, pictures as PNG."""
 
 from __future__ import annotations
 
