@@ -275,11 +275,14 @@ def test_a_fault_of_the_users_is_one_message_and_not_tried_again(workers: str, u
 def test_a_second_trainer_waits_for_the_first_and_takes_its_model(uninterrupted: bytes, untrained: Project) -> None:
     first = untrained.start(*TRAIN)
     list(lines_until(first, f"epoch 1/{EPOCHS}"))
+    # The training may be over sooner than a second process has started: it stands still until that one waits.
+    psutil.Process(first.pid).suspend()
     second = untrained.start(*TRAIN)
+    list(lines_until(second, "another process trains exactly this; waiting for it"))
+    psutil.Process(first.pid).resume()
     said, _ = second.communicate(timeout=200)
     first.communicate(timeout=10)
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "another process trains exactly this; waiting for it" in said
     assert "already trained" in said
     assert weights(untrained) == uninterrupted
 
