@@ -49,7 +49,7 @@ def main() -> None:
         print(f"denoising: {ratios}; {seconds:.0f} s", flush=True)
         seconds, test = trained(stages, "vae")
         print(f"vae: test elbo {test['elbo']:.2f} nats, of it KL {test['kl']:.2f}; {seconds:.0f} s", flush=True)
-        stages.run("components.study", "reuse")
+        stages.run("components.studies", "reuse")
         found = stages.metrics("reuse")
         ways = ", ".join(f"{way} {found[way]:.4f}" for way in ("frozen", "fine_tuned", "from_scratch"))
         print(f"reuse: test accuracy with {found['labels']} labels {ways}", flush=True)

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from bench.bare import autoencoder, cnn, lstm, transfer, vae
-from components import allocator, cores, params
-from components.data.loaders import Split, open_split, save_split
-from components.data.vocabulary import Text
-from components.datasets.reviews import Config as Reviews
-from components.loop import fit
-from components.task import load_task
+from components.data.arrays import Split, open_split, save_split
+from components.data.datasets.reviews import Config as Reviews
+from components.data.text.vocabulary import Text
+from components.models.task import load_task
+from components.params import params
+from components.process import allocator, cores
+from components.train.loop import fit
 
 BARE: dict[str, Callable[..., list[float]]] = {
     "cnn": cnn.epochs,

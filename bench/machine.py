@@ -22,9 +22,11 @@ from torch import nn
 from torch.nn import functional
 
 from bench.bare import cnn, transfer
-from components import allocator, params, pretrained, process
-from components.data.loaders import DataSpec
-from components.task import load_task, untrained
+from components.data.arrays import DataSpec
+from components.models import pretrained
+from components.models.task import load_task, untrained
+from components.params import params
+from components.process import allocator, openmp
 
 WARM, MEASURED = 2, 10
 
@@ -89,8 +91,8 @@ MEASURES = {
     "frozen_layers": frozen_layers,
 }
 READ_BY_TORCH = {
-    "two_threads": {"GOMP_SPINCOUNT": process.SPINS},
-    "large_head": {process.LARGE_PAGES: "1"},
+    "two_threads": {"GOMP_SPINCOUNT": openmp.SPINS},
+    "large_head": {openmp.LARGE_PAGES: "1"},
 }
 
 

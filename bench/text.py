@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from components import params
-from components.data import words
+from components.data.datasets import reviews
 from components.data.download import download
 from components.data.findings import Findings
-from components.data.steps import Steps
-from components.datasets import reviews
+from components.data.text import words
+from components.data.text.steps import Steps
+from components.params import params
 
 FEW = 2000
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")

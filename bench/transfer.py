@@ -30,7 +30,7 @@ class Run(NamedTuple):
 def trained(stages: Stages, stored: bool, seed: int) -> Run:
     stages.values["transfer"] |= {"store_features": stored, "seed": seed}
     stages.values["paths"]["runs"] = f"runs/{stored}"
-    features = stages.run("components.features", "transfer")
+    features = stages.run("components.prepare.features", "transfer")
     stages.run("components.train", "transfer")
     history = pd.read_csv(stages.path("models", "transfer", "history.csv"))
     run = Run(features, stages.seconds_of_epochs(), history["validation_accuracy"].max())
@@ -72,7 +72,7 @@ def main() -> None:
             "weights": absolute(arguments.weights),
             "epochs": arguments.epochs,
         }
-        for command in (("data.download", "flowers"), ("data.split", "flowers"), ("weights", "transfer")):
+        for command in (("data.download", "flowers"), ("data.split", "flowers"), ("prepare.weights", "transfer")):
             stages.run(f"components.{command[0]}", command[1])
         compared(stages, arguments.seeds)
 

@@ -9,7 +9,19 @@ from standard input, one in a line.
 
 from __future__ import annotations
 
-import argparse
+if __name__ == "__main__":  # before the imports, which take seconds
+    import argparse
+
+    from components.process.command import begin
+
+    parser = argparse.ArgumentParser(prog="python -m components.predict", description="Ask a trained model.")
+    parser.add_argument("model", help="a trained model's name, such as cnn or lstm")
+    parser.add_argument(
+        "input", help="a text (after -- if it begins with -), a file, a folder, or - for lines of texts"
+    )
+    parser.add_argument("--promoted", action="store_true", help="the promoted model, in place of the last one trained")
+    given = begin(parser)
+
 import json
 import os
 import sys
@@ -22,14 +34,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from components import artifact, params
-from components.artifact import Artifact
-from components.data import images, text_files, vocabulary
-from components.data.layout import files_below
+from components.data.formats import images, text_files
+from components.data.formats.folders import files_below
+from components.data.text import vocabulary
 from components.errors import UserError
 from components.evaluate.results import results_of
+from components.models import artifact
+from components.models.artifact import Artifact
+from components.params import params
+from components.params.section import Section
+from components.process.command import run
 from components.promote import promoted_folder
-from components.section import Section
 
 AT_ONCE = 32
 OWN_KEYS = {"input", "note", "error"}  # of a line, beside what the model says
@@ -88,7 +103,7 @@ class TextReader:
     """Texts as a model of texts takes them."""
 
     def __init__(self, text: vocabulary.Text) -> None:
-        from components.data.words import Words  # drags in what the other models do not need
+        from components.data.text.words import Words
 
         self.text, self.words = text, Words(text.steps)
         self.known = vocabulary.numbers_by_word(text)
@@ -195,23 +210,15 @@ def _files(path: Path, files: Sequence[Path]) -> Sequence[Path]:
     return files
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.predict", description="Ask a trained model.")
-    parser.add_argument("task", help="a trained model's name, such as cnn or lstm")
-    parser.add_argument(
-        "input", help="a text (after -- if it begins with -), a file, a folder, or - for lines of texts"
-    )
-    parser.add_argument("--promoted", action="store_true", help="the promoted model, in place of the last one trained")
-    arguments = parser.parse_args()
+def main(name: str, given_input: str, promoted: bool) -> None:
     settings = params.load()
     models = Path(settings.paths.models)
-    folder = promoted_folder(models, arguments.task) if arguments.promoted else models / arguments.task
-    trained = artifact.load(folder)
+    trained = artifact.load(promoted_folder(models, name) if promoted else models / name)
     reader = reader_for(trained, settings)
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(encoding="utf-8")
-    for line in predictions(trained, reader.inputs(arguments.input)):
+    for line in predictions(trained, reader.inputs(given_input)):
         failed += "error" in line
         print(json.dumps(line, ensure_ascii=False), flush=True)
     if failed:
@@ -220,4 +227,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(lambda: main(given.model, given.input, given.promoted))

@@ -9,11 +9,16 @@ promoted.json beside them says which each is. `promotion` in params.yaml sets th
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    import argparse
 
-    end_with_starter()
+    from components.process.command import begin
 
-import argparse
+    parser = argparse.ArgumentParser(
+        prog="python -m components.promote", description="Promote models that are no worse."
+    )
+    parser.add_argument("models", nargs="+", help="trained and tested models, such as cnn")
+    given = begin(parser)
+
 import datetime
 import hashlib
 import json
@@ -24,11 +29,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import params
-from components.artifact import WEIGHTS
 from components.errors import UserError
 from components.files import restore, whole_folder, write_whole
-from components.task import Goal, load_task
+from components.models.artifact_files import WEIGHTS
+from components.models.task import Goal, load_task
+from components.params import params
+from components.process.command import run
 
 RECORD, FOLDER, STAGE = "promoted.json", "promoted", "production"
 BEFORE = "before"  # in a model's record, while its folder is changed: what is said of the one that is there until then
@@ -147,15 +153,11 @@ def sentence(name: str, verdict: Verdict) -> str:
     return f"{name}: {'promoted' if verdict.promoted else 'kept, not promoted'}: {verdict.reason}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m components.promote", description="Promote models that are no worse."
-    )
-    parser.add_argument("models", nargs="+", help="trained and tested models, such as cnn")
+def main(names: list[str]) -> None:
     settings = params.load()
-    for name in parser.parse_args().models:
+    for name in names:
         print(sentence(name, promote(name, settings)), flush=True)
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(lambda: main(given.models))

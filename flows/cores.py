@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from flows.graph import Graph
 
-VARIABLE = "TRAINYARD_CORES"  # read by components/cores.py
+VARIABLE = "TRAINYARD_CORES"  # read by components/process/cores.py
 LARGE_GROUPS = ("features",)  # a backbone's pass over all images
 
 

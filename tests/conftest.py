@@ -23,15 +23,15 @@ from filelock import FileLock
 from pyarrow import fs
 from ruamel.yaml import YAML
 
-from components import params
-from components.cluster import free_port
-from components.data import text
+from components.cluster.joining import free_port
+from components.data.arrays import Split, open_split
 from components.data.dataset import load_dataset
 from components.data.download import download
-from components.data.loaders import Split, open_split
 from components.data.split import split
 from components.data.synthetic import flowers, reviews, scenes
-from components.models import cnn
+from components.data.text import stage
+from components.models.families import cnn
+from components.params import params
 
 REPO = Path(__file__).resolve().parent.parent
 MIRROR = REPO.parent / "shared" / "mirror"
@@ -85,7 +85,7 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
         source = folder / "raw"
         if load_dataset(name).texts:
             source = folder / "text"
-            text.prepare(name, settings, folder / "raw", source, folder / "plots", folder / "metrics.json")
+            stage.prepare(name, settings, folder / "raw", source, folder / "plots", folder / "metrics.json")
         split(name, settings, source, folder / "split")
         return open_split(folder / "split")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from components.code import REPORT, STEPS
-from components.source_code import file_of, program
+from components.code.imports import file_of, program
+from components.code.stage import REPORT, STEPS
 from tests.conftest import REPO
 
 VARIABLE = "MODULES_FOLDER"
@@ -36,7 +36,7 @@ def recording(folder: Path) -> dict[str, str]:
 
 def recorded(folder: Path) -> dict[str, set[str]]:
     """Stage, as data/code names it → the files of code that its processes loaded."""
-    steps = {program(command): step for step, (command, _) in STEPS.items()} | {f"components.{REPORT}": REPORT}
+    steps = {program(command): step for step, (command, _) in STEPS.items()} | {program(f"components.{REPORT}"): REPORT}
     found: dict[str, set[str]] = defaultdict(set)
     for file in (folder / "told").iterdir():
         said, *names = file.read_text().split("\n")

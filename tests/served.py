@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from components.cluster import free_port
+from components.cluster.joining import free_port
 from tests.conftest import Project, lines_until
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}

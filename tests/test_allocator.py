@@ -13,7 +13,7 @@ from tests.conftest import REPO
 STEPS = """
 import resource, sys
 import numpy as np
-from components import allocator
+from components.process import allocator
 if sys.argv[1] == "kept":
     allocator.keep_freed()
 def step():

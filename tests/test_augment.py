@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from components import augment, params
-from components.models import ssd
-from components.task import Batch
+from components.models import augment
+from components.models.families import ssd
+from components.models.task import Batch
+from components.params import params
 
 Sectioned = Callable[..., ssd.Config]
 SIDE = 96

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from components import params, reconstruction
-from components.data.loaders import DataSpec, Split
-from components.encoders import Decoder, Encoder, named_encoder
+from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.evaluate.autoencoder import RESULTS
-from components.loop import fit
-from components.models import autoencoder
-from components.task import Batch
+from components.models import reconstruction
+from components.models.encoders import Decoder, Encoder, named_encoder
+from components.models.families import autoencoder
+from components.models.task import Batch
+from components.params import params
+from components.train.loop import fit
 from tests.conftest import CPU
 
 DIGITS = DataSpec((1, 28, 28), tuple("0123456789"))

@@ -8,10 +8,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from components.backbone_layers import Layer, chosen_layers, layers_of
-from components.backbones import Backbone, load_backbone
-from components.backbones.__main__ import main
 from components.errors import UserError
+from components.models.backbones.__main__ import main
+from components.models.backbones.layers import Layer, chosen_layers, layers_of
+from components.models.backbones.networks import Backbone, load_backbone
 
 KEY = "transfer.backbone"
 MORE = ("mobilenetv3_large_100", "convnext_atto", "densenet121", "regnetx_002")

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components import params
-from components.data import text
+from components.data.arrays import Split, open_split
 from components.data.dataset import load_dataset
 from components.data.download import download
-from components.data.loaders import Split, open_split
 from components.data.split import split
+from components.data.text import stage
 from components.errors import UserError
+from components.params import params
 from tests.conftest import REPO
 
 CASES = REPO.parent / "shared" / "cases"
@@ -44,7 +44,7 @@ class Case:
         download(name, settings, raw)
         if load_dataset(name).texts:
             words = self.folder / "text"
-            text.prepare(name, settings, raw, words, self.folder / "plots", self.folder / "metrics.json")
+            stage.prepare(name, settings, raw, words, self.folder / "plots", self.folder / "metrics.json")
             raw = words
         split(name, settings, raw, self.folder / "split")
         return open_split(self.folder / "split")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.cluster import Placement, place
+from components.cluster.placement import Placement, place
 from components.cluster.plan import packed, plan
 from components.errors import UserError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from components.data.loaders import DataSpec
+from components.data.arrays import DataSpec
 from components.errors import UserError
-from components.models import cnn
+from components.models.families import cnn
 from tests.conftest import Config
 
 DIGITS = DataSpec((1, 28, 28), tuple("0123456789"))

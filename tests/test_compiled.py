@@ -8,11 +8,11 @@ import shutil
 import pytest
 import torch
 
-from components import compiled
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.errors import UserError
-from components.loop import State, fit
-from components.models.cnn import TASK
+from components.models.families.cnn import TASK
+from components.train import compiled
+from components.train.loop import State, fit
 from tests.conftest import CPU, Config
 
 has_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")

@@ -12,15 +12,16 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from components import artifact, declarations, params
+from components.data.arrays import Split
 from components.data.dataset import load_dataset
-from components.data.loaders import Split
-from components.declarations import declaration, declared_in, section_types
 from components.evaluate.results import results_of
-from components.loop import fit
-from components.pretrained import PretrainedConfig
-from components.section import Section
-from components.task import TrainingConfig, load_task
+from components.models import artifact
+from components.models.pretrained import PretrainedConfig
+from components.models.task import TrainingConfig, load_task
+from components.params import declarations, params
+from components.params.declarations import declaration, declared_in, section_types
+from components.params.section import Section
+from components.train.loop import fit
 from tests.conftest import CPU, REPO
 
 TYPES = section_types()

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from components import cluster, params
-from components import cores as own_cores
+from components.cluster import placement
 from components.errors import UserError
-from components.task import TrainingConfig
+from components.models.task import TrainingConfig
+from components.params import params
+from components.process import cores as own_cores
 from flows import cores, head
 from flows.graph import in_order
 from flows.side_by_side import run_side_by_side
@@ -186,14 +187,14 @@ def test_a_flow_starts_a_ray_head_for_several_workers_alone(
 def test_a_training_takes_a_cluster_where_one_is_named_or_several_workers_are(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_ADDRESS", "TRAINYARD_WORKERS"):
         monkeypatch.delenv(name, raising=False)
-    assert [cluster.is_asked_for(gpus) for gpus in (0, 1, 2)] == [False, False, True]
+    assert [placement.is_asked_for(gpus) for gpus in (0, 1, 2)] == [False, False, True]
     monkeypatch.setenv("TRAINYARD_WORKERS", "1")
-    assert not cluster.is_asked_for(gpus=2)
+    assert not placement.is_asked_for(gpus=2)
     monkeypatch.setenv("TRAINYARD_WORKERS", "2")
-    assert cluster.is_asked_for(gpus=0)
+    assert placement.is_asked_for(gpus=0)
     monkeypatch.setenv("TRAINYARD_WORKERS", "1")
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert cluster.is_asked_for(gpus=0)
+    assert placement.is_asked_for(gpus=0)
 
 
 @pytest.mark.parametrize(

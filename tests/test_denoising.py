@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from components import params
-from components.data.loaders import Split
-from components.encoders import in_parts
+from components.data.arrays import Split
 from components.evaluate.denoising import RESULTS, measured, median_filter, psnr, ssim
-from components.loop import fit
-from components.models import denoising
-from components.noise import noisy
-from components.reconstruction import image_batch
-from components.task import Batch
+from components.models.encoders import in_parts
+from components.models.families import denoising
+from components.models.noise import noisy
+from components.models.reconstruction import image_batch
+from components.models.task import Batch
+from components.params import params
+from components.train.loop import fit
 from tests.conftest import CPU
 
 GREY = torch.full((50, 1, 40, 40), 0.5)

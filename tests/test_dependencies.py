@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components import loop, params, source_code
-from components.code import REPORT, STEPS, modules_of, write
-from components.declarations import MODELS, declared_in
+from components.code import imports
+from components.code.imports import closure, digests, imported
+from components.code.stage import REPORT, STEPS, modules_of, write
 from components.errors import UserError
 from components.evaluate.results import results_of
-from components.source_code import closure, digests, imported
+from components.params import params
+from components.params.declarations import MODELS, declared_in
+from components.train import loop
 from tests.conftest import REPO
 
 
@@ -62,15 +64,15 @@ def test_what_it_writes_is_a_line_for_each_file(committed: params.Params, tmp_pa
     lines = (tmp_path / "code/train/cnn").read_text().splitlines()
     assert all(re.fullmatch(r"[0-9a-f]{64}  components/\S+\.py", line) for line in lines)
     assert [line[66:] for line in lines] == sorted(line[66:] for line in lines)
-    assert (tmp_path / "code/report").read_text().count("report.html.j2") == 1
+    assert (tmp_path / "code/report").read_text().count("page.html.j2") == 1
     assert {file.name for file in (tmp_path / "code").iterdir()} == {*STEPS, REPORT}
 
 
 def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
-    assert "components.data.text_files" in imported("components.datasets.reviews")  # in a function
-    assert "components.params" in imported("components.study")  # from components import params
-    assert "components.models.transfer" in imported("components.studies.reuse")
-    assert "components.section" in closure(["components.datasets.mnist"])
+    assert "components.data.formats.text_files" in imported("components.data.datasets.reviews")  # in a function
+    assert "components.params.params" in imported("components.train.__main__")  # from components.params import params
+    assert "components.models.families.transfer" in imported("components.studies.reuse")
+    assert "components.params.section" in closure(["components.data.datasets.mnist"])
 
 
 # What an edit makes stale
@@ -78,13 +80,12 @@ def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
 
 def digests_now(settings: params.Params) -> dict[str, dict[str, str]]:
     """Stage → file → digest, of every stage in dvc.yaml; and of what names a training, under `key@model`."""
-    for remembered in (source_code.imported, source_code._tree, source_code._digest):
-        remembered.cache_clear()
+    imports.imported.cache_clear()
     found = {f"key@{name}": digests([loop.__name__, f"{MODELS}.{name}"]) for name in declared_in(MODELS)}
     for step, stage in stages().items():
         for item in items(stage) if step in STEPS else []:
             found[f"{step}@{item}"] = digests(modules_of(step, item, settings))
-    found[REPORT] = digests([f"components.{REPORT}"])
+    found[REPORT] = digests([f"components.{REPORT}.__main__"])
     return found
 
 
@@ -118,10 +119,9 @@ def tree(
 ) -> Iterator[Tree]:
     shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
     with monkeypatch.context() as moved:
-        moved.setattr(source_code, "TOP", tmp_path)
+        moved.setattr(imports, "TOP", tmp_path)
         yield Tree(committed, tmp_path, before)
-    for remembered in (source_code.imported, source_code._tree, source_code._digest):
-        remembered.cache_clear()
+    imports.imported.cache_clear()
 
 
 def replace(old: str, new: str) -> Callable[[str], str]:
@@ -146,20 +146,20 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         {"download@flowers"},
     ),
     "the network of the VAE": (
-        "components/models/vae.py",
+        "components/models/families/vae.py",
         replace("def build(", "def other() -> None: ...\n\n\ndef build("),
         {"key@vae", "study@manifold", "study@anomaly", *of("vae", "train", "evaluate")},
     ),
     "the targets of SSD": (
-        "components/default_boxes.py",
+        "components/models/objects/default_boxes.py",
         replace("def matches(", "def other() -> None: ...\n\n\ndef matches("),
         of("ssd", "key", "weights", "features", "train", "evaluate"),
     ),
-    "what the report says": ("components/report.html.j2", lambda text: f"{text}\n", {REPORT}),
+    "what the report says": ("components/report/page.html.j2", lambda text: f"{text}\n", {REPORT}),
     "the evaluation of all": (
         "components/evaluate/stage.py",
         lambda text: f"{text}\nMORE = 1\n",
-        {REPORT, *(f"evaluate@{model}" for model in declared_in(MODELS))},
+        {f"evaluate@{model}" for model in declared_in(MODELS)},
     ),
     "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse"}),
     "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
@@ -174,8 +174,8 @@ def test_an_edit_makes_stale_what_it_changes_and_nothing_else(name: str, tree: T
 
 
 def test_a_colour_makes_stale_what_draws_and_no_training(tree: Tree) -> None:
-    tree.edit("components/plots/canvas.py", replace("#1f6f8b", "#1f6f8c"))
-    assert {stage.partition("@")[0] for stage in tree.stale()} == {"baseline", "evaluate", "study", REPORT}
+    tree.edit("components/plots/palette.py", replace("#1f6f8b", "#1f6f8c"))
+    assert {stage.partition("@")[0] for stage in tree.stale()} == {"evaluate", "study", REPORT}
 
 
 def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:
@@ -186,7 +186,7 @@ def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tre
     assert tree.stale() == set()
 
 
-@pytest.mark.parametrize("file", ["components/models/cnn.py", "components/allocator.py"])
+@pytest.mark.parametrize("file", ["components/models/families/cnn.py", "components/process/allocator.py"])
 def test_code_that_python_cannot_read_is_named_with_its_line(file: str, tmp_path: Path) -> None:
     shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(REPO / "params.yaml", tmp_path / "params.yaml")

@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
-from components import params
-from components.data import idx, sources
+from components.data import sources
 from components.data.dataset import Examples
+from components.data.datasets import mnist
 from components.data.download import download
+from components.data.formats import idx
 from components.data.sources import OwnTree, Synthetic, Tree, Web, Wheel, own_tree
-from components.datasets import mnist
 from components.errors import FetchError, UserError
+from components.params import params
 from tests.conftest import MIRROR, Project, needs_mirror, with_source
 
 FILE, TEXT = "a.txt", b"a line\n" * 1000

@@ -8,14 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from components import artifact, params
-from components.data.loaders import DataSpec, Split, open_split
+from components.data.arrays import DataSpec, Split, open_split
 from components.errors import UserError
-from components.features import make
-from components.loop import fit
-from components.models import autoencoder, transfer
-from components.task import load_task
-from components.weights import check_watched, load_weights, prepare
+from components.models import artifact
+from components.models.artifact_files import WEIGHTS
+from components.models.families import autoencoder, transfer
+from components.models.task import load_task
+from components.params import params
+from components.prepare.features import make
+from components.prepare.weights import check_watched, load_weights, prepare
+from components.train.loop import fit
 from tests.conftest import CPU, REPO, Project
 
 NAME = "encoder_1x28x28_100_30"
@@ -65,7 +67,7 @@ def test_codes_are_stored_and_the_model_that_is_kept_takes_images(
     assert stored.arrays["inputs"].shape[1:] == (30,)
     training = fit(transfer.TASK, config, stored, CPU, lambda *_: None, weights=weights)
     artifact.save(tmp_path / "model", transfer.TASK, config, stored.spec, training.state(), weights)
-    kept = load_file(tmp_path / "model" / artifact.WEIGHTS)
+    kept = load_file(tmp_path / "model" / WEIGHTS)
     assert torch.equal(kept["backbone.net.1.weight"], weights["1.weight"])
     assert artifact.load(tmp_path / "model").model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 

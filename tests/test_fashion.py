@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from components import params
+from components.data.arrays import Split
 from components.data.dataset import Examples, load_dataset
+from components.data.datasets import fashion
 from components.data.download import download
-from components.data.loaders import Split
 from components.data.synthetic import garments
-from components.datasets import fashion
 from components.errors import UserError
+from components.params import params
 from tests.conftest import with_source
 
 

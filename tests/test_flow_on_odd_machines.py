@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.data.loaders import open_split
+from components.data.arrays import open_split
 from components.data.synthetic import digits
 from tests.conftest import Project
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components import params
+from components.data.arrays import open_split
 from components.data.dataset import Examples
+from components.data.datasets import flowers
 from components.data.download import download
-from components.data.loaders import open_split
 from components.data.split import split
-from components.datasets import flowers
 from components.errors import UserError
+from components.params import params
 from tests.conftest import MIRROR, needs_mirror, with_source
 
 SIDE = 16

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from components.data import images
 from components.data.findings import Findings
+from components.data.formats import images
 from components.errors import UserError
 
 SIDE = 16

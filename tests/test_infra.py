@@ -110,7 +110,7 @@ def test_ray_start_knows_each_option_that_it_is_given() -> None:
 
 
 def test_a_job_ships_the_code_and_neither_data_nor_secrets(tmp_path: Path) -> None:
-    kept = ["params.yaml", "components/data/loaders.py", "components/models/cnn.py", ".dvc/config"]
+    kept = ["params.yaml", "components/data/arrays.py", "components/models/families/cnn.py", ".dvc/config"]
     left = [".git/HEAD", ".venv/bin/python", "data/raw/a", ".runs/a", ".prefect/a", ".dvc/cache/a", ".dvc/config.local"]
     left += ["infra/.env", ".env", "components/__pycache__/a.pyc", ".mypy_cache/a"]
     for name in kept + left:

@@ -180,7 +180,7 @@ def reaches_docker(path: str) -> bool:
 def test_what_the_image_copies_exists_and_reaches_docker() -> None:
     assert all((REPO / source).exists() for source in sources())
     assert all(reaches_docker(source) for source in sources() if (REPO / source).is_file())
-    assert reaches_docker("components/data/loaders.py") and reaches_docker("flows/pipeline.py")
+    assert reaches_docker("components/data/arrays.py") and reaches_docker("flows/pipeline.py")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster import free_port
+from components.cluster.joining import free_port
 from tests.conftest import Project, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(400)]

@@ -9,7 +9,10 @@ import pytest
 
 from tests.conftest import REPO
 
-BACKBONE = "import sys; from components.backbones import load_backbone; load_backbone('mobilenetv3_small_050', '')\n"
+BACKBONE = (
+    "import sys; from components.models.backbones.networks import load_backbone\n"
+    "load_backbone('mobilenetv3_small_050', '')\n"
+)
 
 
 def said(code: str) -> str:
@@ -37,8 +40,8 @@ def test_what_asked_for_the_compiler_gets_its_answer() -> None:
 @pytest.mark.parametrize("model", ["transfer", "ssd"])
 def test_a_model_on_a_backbone_is_built_without_the_compiler(model: str) -> None:
     code = (
-        "import sys; from components import params; from components.data.loaders import DataSpec\n"
-        "from components.task import load_task\n"
+        "import sys; from components.params import params; from components.data.arrays import DataSpec\n"
+        "from components.models.task import load_task\n"
         f"config = params.load().sections['{model}']\n"
         f"load_task('{model}').build(config, DataSpec((3, 180, 180), ('one', 'other')))\n"
         "print('torch._dynamo' in sys.modules, 'sympy' in sys.modules)\n"

@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from components import batch_norm, loop
-from components.data.loaders import Split, open_split
+from components.data.arrays import Split, open_split
 from components.errors import UserError
-from components.gradients import clip_gradients, make_optimizer, penalty
-from components.layers import LayerStatistics
-from components.loop import State, Training, fit, validate
-from components.models import cnn
-from components.models.cnn import TASK
+from components.models.families import cnn
+from components.models.families.cnn import TASK
+from components.train import batch_norm, loop
+from components.train.gradient_norms import LayerStatistics
+from components.train.gradients import clip_gradients, make_optimizer, penalty
+from components.train.loop import State, Training, fit, validate
 from tests.conftest import CPU, REPO, Config
 
 
@@ -274,7 +274,7 @@ def test_a_training_imports_no_compiler() -> None:
     """Importing torch's takes longer than many a training's epochs."""
     code = (
         "import sys, torch; from torch import nn; from types import SimpleNamespace as N\n"
-        "from components.gradients import make_optimizer\n"
+        "from components.train.gradients import make_optimizer\n"
         "for kind in ('adam', 'sgd', 'nadam'):\n"
         "    model = nn.Linear(2, 2)\n"
         "    made = make_optimizer(model, N(optimizer=kind, learning_rate=0.1, momentum=0.9))\n"

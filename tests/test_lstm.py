@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from components import artifact, params, vectors
-from components.data.loaders import DataSpec, Split
-from components.data.vocabulary import FIRST, PADDING
+from components.data.arrays import DataSpec, Split
+from components.data.text.vocabulary import FIRST, PADDING
 from components.errors import UserError
-from components.loop import Training, fit
-from components.models import lstm, word2vec
-from components.models.lstm import TASK, TextClassifier
-from components.task import load_task
-from components.texts import by_length, text_batch
-from components.weights import check_fits, load_weights
+from components.models import artifact
+from components.models.families import lstm, word2vec
+from components.models.families.lstm import TASK, TextClassifier
+from components.models.task import load_task
+from components.models.text_batches import by_length, text_batch
+from components.params import params
+from components.prepare import vectors
+from components.prepare.weights import check_fits, load_weights
+from components.train.loop import Training, fit
 from tests.conftest import CPU
 
 LstmConfig = Callable[..., lstm.Config]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components import cluster
-from components.cluster import free_port
+from components.cluster import settings
+from components.cluster.joining import free_port
 from tests.conftest import SECRET, Environment, Project, contents, files_with, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -58,7 +58,7 @@ def two_nodes(pushed: Project, tmp_path: Path, session: Path) -> Iterator[Enviro
     """
     address = f"127.0.0.2:{free_port()}"
     own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-    own |= cluster.NO_DASHBOARD_SETTINGS
+    own |= settings.NO_DASHBOARD_SETTINGS
     own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"  # else the head takes 30 s to stop
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
     ray += ["--node-ip-address=127.0.0.2"]

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from components import params, verified
-from components.declarations import MODELS, declared_in
 from components.errors import ParamsError
+from components.params import params, verified
 from components.params.__main__ import main
+from components.params.declarations import MODELS, declared_in
+from components.process.command import run
 from tests.conftest import REPO, Project
 
 COMMITTED = (REPO / "params.yaml").read_text()
@@ -115,7 +116,7 @@ def test_a_wrong_file_is_one_message_and_exit_2(
     monkeypatch.setattr(sys, "argv", ["params"])
 
     with pytest.raises(SystemExit) as ended:
-        params.run(main)
+        run(main)
 
     output = capsys.readouterr()
     assert ended.value.code == 2
@@ -161,7 +162,7 @@ def test_the_check_prints_the_resolved_values(
     monkeypatch.chdir(REPO)
     monkeypatch.setattr(sys, "argv", ["params"])
     with pytest.raises(SystemExit) as ended:
-        params.run(main)
+        run(main)
     assert ended.value.code == 0
     assert "dropout: 0.25" in capsys.readouterr().out
 
@@ -185,7 +186,7 @@ def test_every_command_refuses_a_wrong_file_before_it_starts_anything(project: P
 
 def modules_after_loading(folder: Path, code: str) -> set[str]:
     """What Python has imported after it read the folder's params.yaml."""
-    code = f"import sys; from components import params; settings = params.load(); {code}; print(*sys.modules)"
+    code = f"import sys; from components.params import params; settings = params.load(); {code}; print(*sys.modules)"
     own = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=own, text=True, capture_output=True, check=True)
     return set(done.stdout.split())
@@ -196,8 +197,8 @@ def test_a_file_that_was_checked_before_brings_no_torch_for_a_data_sets_section(
     assert "torch" in modules_after_loading(tmp_path, "pass")
     again = modules_after_loading(tmp_path, "assert settings.sections['mnist'].split.validation == 0.2")
     assert not {"torch", "pandas", "sklearn"} & again
-    assert "components.datasets.mnist" in again
-    assert "components.datasets.voc" not in again
+    assert "components.data.datasets.mnist" in again
+    assert "components.data.datasets.voc" not in again
 
 
 def test_a_checked_file_has_the_same_sections_as_one_that_is_checked(tmp_path: Path) -> None:

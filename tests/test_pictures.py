@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from components.convolution import convolve_1d, convolve_2d
 from components.plots import canvas, images
+from components.plots.convolution import convolve_1d, convolve_2d
 from components.plots.images import KERNELS, Box, draw_boxes, draw_convolution, draw_feature_maps
 
 GREEN, YELLOW, PURPLE = (0, 255, 0), (253, 231, 37), (68, 1, 84)  # the last two are viridis's ends

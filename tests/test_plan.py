@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from components import params
-from components.declarations import section_types
-from components.schema import of_changes
+from components.params import params
+from components.params.declarations import section_types
+from components.params.schema import of_changes
 from flows.graph import reasons
 from flows.plan import estimate, plan
 from flows.record import key, last_seconds, measure, note_seconds

@@ -16,17 +16,18 @@ import pytest
 import torch
 from PIL import Image
 
-from components import artifact, params
-from components.artifact import Artifact
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.data.synthetic import reviews
 from components.errors import UserError
 from components.evaluate.results import results_of
-from components.loop import fit
+from components.models import artifact
+from components.models.artifact import Artifact
+from components.models.pretrained import PretrainedConfig
+from components.models.task import load_task, untrained
+from components.models.text_batches import text_batch
+from components.params import params
 from components.predict import AT_ONCE, predictions, reader_for
-from components.pretrained import PretrainedConfig
-from components.task import load_task, untrained
-from components.texts import text_batch
+from components.train.loop import fit
 from tests.conftest import AUTOENCODERS, CPU, REPO, fewer_pictures
 
 

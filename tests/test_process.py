@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -14,16 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components import process
-from components.source_code import file_of
-from components.source_code import program as program_of
+from components.code.imports import file_of
+from components.code.imports import program as program_of
+from components.process import openmp
 from tests.conftest import REPO
 from tests.served import waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 # What stands at the beginning of each stage, before imports that take long.
-STAGE = "import os, time; from components.process import end_with_starter; end_with_starter(); time.sleep({seconds})"
+STAGE = "import os, time; from components.process.starter import *; end_with_starter(); time.sleep({seconds})"
 
 
 @pytest.fixture
@@ -128,15 +129,9 @@ def test_every_stage_watches_before_its_imports() -> None:
     from tests.test_dependencies import command, stages
 
     for stage in stages().values():
-        text = file_of(program_of(command(stage))).read_text()
-        before, _, _ = text.partition("import argparse")
-        assert "end_with_starter()" in before, command(stage)
-
-
-@pytest.mark.parametrize("stage", ["train", "evaluate", "features", "study", "tune"])
-def test_stages_that_compute_set_what_torch_reads_before_it_is_imported(stage: str) -> None:
-    before, _, _ = file_of(program_of(f"components.{stage}")).read_text().partition("import argparse")
-    assert "set_for_torch()" in before
+        code = ast.parse(file_of(program_of(command(stage))).read_text()).body
+        main = next(node for node in code if isinstance(node, ast.If))
+        assert "begin(" in ast.unparse(main), command(stage)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +143,6 @@ def test_how_threads_wait_is_the_users_where_it_is_set(
     given: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    process.set_for_torch()
+    openmp.set_for_torch()
     assert os.environ.get("GOMP_SPINCOUNT") == spins
-    assert os.environ[process.LARGE_PAGES] == given.get(process.LARGE_PAGES, "1")
+    assert os.environ[openmp.LARGE_PAGES] == given.get(openmp.LARGE_PAGES, "1")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from components import params
 from components.errors import UserError
 from components.files import write_whole
+from components.models.task import Goal
+from components.params import params
 from components.promote import judge, promote, promoted, promoted_folder, sentence
-from components.task import Goal
 
 ACCURACY, LOSS = Goal("accuracy", more=True), Goal("loss", more=False)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from components.evaluate.memory import KINDS, STEPS, FirstSign, draw_memory, gradients_by_step, measure, sequences
-from components.recurrent import Cell, Recurrent, from_the_end, pooled, remember, reordered
+from components.models.recurrent import Cell, Recurrent, from_the_end, pooled, remember, reordered
+from components.params import params
+from components.studies.gradient_reach import Config, FirstSign, draw, evaluate, gradients_by_step, reaches, sequences
 
 LENGTHS = torch.tensor([9, 5, 1])
 
@@ -119,32 +121,42 @@ def test_forget_gates_that_remember_have_biases_up_to_the_logarithm_of_the_steps
     torch.testing.assert_close(inputs, -forget)
 
 
+SHORT = Config(steps=12, width=32, batch_size=64, training_steps=2, learning_rate=0.005)
+
+
 def test_gradients_of_a_plain_rnn_vanish_over_200_steps_and_an_lstms_do_not() -> None:
-    found = {}
-    for name, cell, memory in KINDS:
+    kinds: tuple[tuple[Cell, int], ...] = (("rnn", 0), ("lstm", 200))
+    found = []
+    for cell, memory in kinds:
         torch.manual_seed(0)
-        model = FirstSign(cell, memory)
-        norms = gradients_by_step(model, *sequences(64, STEPS, torch.Generator().manual_seed(0)))
+        model = FirstSign(cell, 32, memory)
+        norms = gradients_by_step(model, *sequences(64, 200, torch.Generator().manual_seed(0)))
         assert len(norms) == 200
-        found[name] = (norms[0] / norms[-1]).item()
-    plain, _, remembering = found.values()
+        found.append((norms[0] / norms[-1]).item())
+    plain, remembering = found
     assert plain < 1e-12
     assert remembering > 1e-3
 
 
 @pytest.mark.slow
-def test_the_lstm_learns_what_the_plain_rnn_cannot(tmp_path: Path) -> None:
-    plain, _, remembering = draw_memory(tmp_path / "memory.png")
-    assert plain.accuracy < 0.65
-    assert remembering.accuracy > 0.95
-    assert (tmp_path / "memory.png").stat().st_size > 10_000
+def test_the_lstm_learns_what_the_plain_rnn_cannot(committed: params.Params, tmp_path: Path) -> None:
+    config = committed.sections["gradient_reach"]
+    assert isinstance(config, Config)
+
+    def unread(name: str) -> NoReturn:
+        pytest.fail(f"{name} is read")
+
+    found = evaluate(config, unread, unread, tmp_path)
+    assert found["plain_rnn"] < 0.65
+    assert found["remembering_lstm"] > 0.95
+    assert (tmp_path / "gradient_reach.png").stat().st_size > 10_000
 
 
 def test_the_picture_is_the_same_every_time_and_leaves_chance_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     for name in ("a.png", "b.png"):
-        draw_memory(tmp_path / name, steps=12, trained=2)
+        draw(SHORT, reaches(SHORT), tmp_path / name)
     assert torch.equal(torch.get_rng_state(), before)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert measure("x", "rnn", 0, steps=12, trained=1).gradients.shape == (12,)
+    assert reaches(SHORT)["plain_rnn"].gradients.shape == (12,)

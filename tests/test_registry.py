@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from components import params
 from components.errors import UserError
+from components.params import params
 from components.promote import promote
 from flows.registry import GTO, marking
 from tests.conftest import REPO, contents

@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components import artifact
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.errors import UserError
 from components.evaluate.stage import evaluate
-from components.loop import fit
-from components.models.cnn import TASK
-from components.report import Chapter, Way, classifiers, finding, ways, write_report
-from components.tables import Table, write_tables
+from components.models import artifact
+from components.models.families.cnn import TASK
+from components.plots.tables import Table, write_tables
+from components.report.page import Chapter, Way, classifiers, finding, ways, write_report
+from components.train.loop import fit
 from tests.conftest import CPU, Config
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from components.cluster import free_port
+from components.cluster.joining import free_port
 from tests.conftest import REPO, Environment, Project, lines_until
 from tests.served import Served, waited_for
 

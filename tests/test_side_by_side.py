@@ -13,7 +13,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from components.cluster import free_port
+from components.cluster.joining import free_port
 from flows.stage import reproduce
 from tests.conftest import Project
 from tests.served import waited_for

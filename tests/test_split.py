@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from components.data.arrays import PARTS, Split
 from components.data.dataset import SplitConfig
-from components.data.loaders import PARTS, Split
 from components.data.split import split_rows
 from components.errors import UserError
 

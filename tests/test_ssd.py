@@ -13,14 +13,15 @@ import torchvision
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
-from components import default_boxes, many_objects, params
-from components.data.loaders import DataSpec, Split
-from components.default_boxes import Outputs, decoded, matches
+from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.evaluate import many_objects as detections_of_many
-from components.loop import fit
-from components.models import sliding_window, ssd
-from components.windows import Windows, shown
+from components.models.families import sliding_window, ssd
+from components.models.objects import default_boxes, many_objects
+from components.models.objects.default_boxes import Outputs, decoded, matches
+from components.models.objects.windows import Windows, shown
+from components.params import params
+from components.train.loop import fit
 from tests.conftest import CPU
 
 COCO = DataSpec((3, 300, 300), tuple(map(str, range(90))))  # with the background the 91 that torchvision counts

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 import torch
 
-from components import checkpoints, cluster, node_data, storage
-from components.cluster import free_port
+from components.cluster import settings, storage
+from components.cluster.joining import free_port
+from components.cluster.storage import Location, local
 from components.errors import UserError
-from components.loop import State
-from components.node_data import on_this_node, send
-from components.storage import Location, local
+from components.train import checkpoints, node_data
+from components.train.loop import State
+from components.train.node_data import on_this_node, send
 from tests.conftest import SECRET, Environment, contents, s3_at
 
 
@@ -321,12 +322,12 @@ def test_a_node_with_the_same_data_in_its_own_project_uses_those(data: Path, tmp
 def test_code_goes_to_clusters_elsewhere_alone_and_keys_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("TRAINYARD_STORAGE", "s3://bucket/folder")
-    assert cluster.carried(None) is None
-    assert cluster.carried("127.0.0.1:6379") is None
-    there = cluster.carried("10.0.0.1:6379") or {}
+    assert settings.carried(None) is None
+    assert settings.carried("127.0.0.1:6379") is None
+    there = settings.carried("10.0.0.1:6379") or {}
     assert there["working_dir"] == str(Path.cwd())
     assert there["env_vars"].keys() == {"CUBLAS_WORKSPACE_CONFIG"}
     submitted = {"runtime_env": {"working_dir": "gcs://x.zip", "env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":16:8"}}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
-    assert (cluster.carried("10.0.0.1:6379") or {}).keys() == {"env_vars"}
-    assert "CUBLAS_WORKSPACE_CONFIG" not in (cluster.carried("10.0.0.1:6379") or {})["env_vars"]
+    assert (settings.carried("10.0.0.1:6379") or {}).keys() == {"env_vars"}
+    assert "CUBLAS_WORKSPACE_CONFIG" not in (settings.carried("10.0.0.1:6379") or {})["env_vars"]

@@ -13,17 +13,18 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from components import artifact, params
-from components.artifact import Artifact
+from components.data.arrays import Split, open_split
 from components.data.download import download
-from components.data.loaders import Split, open_split
 from components.data.split import split as make_split
-from components.encoders import Encoder
 from components.errors import UserError
-from components.loop import Training, fit
-from components.models import autoencoder
+from components.models import artifact
+from components.models.artifact import Artifact
+from components.models.encoders import Encoder
+from components.models.families import autoencoder
+from components.models.task import TrainingConfig, load_task
+from components.params import params
 from components.studies import anomaly, manifold, reuse
-from components.task import TrainingConfig, load_task
+from components.train.loop import Training, fit
 from tests.conftest import CPU, MIRROR, REPO, needs_mirror, with_source
 
 Train = Callable[[str], Artifact]
@@ -95,7 +96,7 @@ def test_a_frozen_encoder_stays_as_it_was_and_one_from_scratch_never_was_it(
 def test_the_curve_has_every_training_and_the_figures_are_those_of_the_fewest_labels(
     few: reuse.Config, made_split: Split, trained: Train, tmp_path: Path
 ) -> None:
-    found = reuse.evaluate(few, trained("autoencoder"), lambda _: made_split, tmp_path)
+    found = reuse.evaluate(few, lambda _: trained("autoencoder"), lambda _: made_split, tmp_path)
     table = pd.read_csv(tmp_path / "reuse.csv")
     assert len(table) == 2 * 3
     assert found["labels"] == table["labels"].min() == 20
@@ -132,7 +133,7 @@ def test_a_model_without_an_encoder_cannot_be_reused(
     few: reuse.Config, made_split: Split, trained: Train, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"reuse\.model: .* has no encoder"):
-        reuse.evaluate(few, trained("cnn"), lambda _: made_split, tmp_path)
+        reuse.evaluate(few, lambda _: trained("cnn"), lambda _: made_split, tmp_path)
 
 
 @pytest.mark.slow
@@ -142,11 +143,11 @@ def test_a_vae_of_two_numbers_is_drawn_whole(
     section = committed.sections["manifold"]
     assert isinstance(section, manifold.Config)
     config = section.model_copy(update={"examples": 100, "epochs": 1, "side": 4})
-    found = manifold.evaluate(config, trained("vae"), lambda _: made_split, tmp_path)
+    found = manifold.evaluate(config, lambda _: trained("vae"), lambda _: made_split, tmp_path)
     assert found["elbo"] == pytest.approx(-found["reconstruction"] - found["kl"], rel=1e-5)
     assert {file.name for file in tmp_path.iterdir()} == {"manifold.png", "codes.png", "tables.json"}
     with pytest.raises(UserError, match=r"manifold\.model: .* is no VAE"):
-        manifold.evaluate(config, trained("autoencoder"), lambda _: made_split, tmp_path)
+        manifold.evaluate(config, lambda _: trained("autoencoder"), lambda _: made_split, tmp_path)
 
 
 @pytest.mark.slow
@@ -156,11 +157,11 @@ def test_garments_have_larger_errors_than_digits(
 ) -> None:
     section = committed.sections["anomaly"]
     assert isinstance(section, anomaly.Config)
-    found = anomaly.evaluate(section, trained(model), made_splits, tmp_path)
+    found = anomaly.evaluate(section, lambda _: trained(model), made_splits, tmp_path)
     assert 0.8 < found["roc_auc"] <= 1
     assert found["examples"] == 400
     same = section.model_copy(update={"others": "mnist"})
-    assert anomaly.evaluate(same, trained(model), made_splits, tmp_path)["roc_auc"] == pytest.approx(0.5)
+    assert anomaly.evaluate(same, lambda _: trained(model), made_splits, tmp_path)["roc_auc"] == pytest.approx(0.5)
 
 
 def test_other_images_of_another_shape_are_refused(
@@ -169,9 +170,11 @@ def test_other_images_of_another_shape_are_refused(
     section = committed.sections["anomaly"]
     assert isinstance(section, anomaly.Config)
     with pytest.raises(UserError, match=r"anomaly\.others: flowers has inputs of shape \(3, 180, 180\)"):
-        anomaly.evaluate(section.model_copy(update={"others": "flowers"}), trained("vae"), made_splits, tmp_path)
+        anomaly.evaluate(
+            section.model_copy(update={"others": "flowers"}), lambda _: trained("vae"), made_splits, tmp_path
+        )
     with pytest.raises(UserError, match=r"anomaly\.model: .* is no autoencoder"):
-        anomaly.evaluate(section, trained("cnn"), made_splits, tmp_path)
+        anomaly.evaluate(section, lambda _: trained("cnn"), made_splits, tmp_path)
 
 
 @pytest.mark.parametrize(

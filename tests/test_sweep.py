@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.cluster import free_port
-from components.data.loaders import open_split, save_split
+from components.cluster.joining import free_port
+from components.data.arrays import open_split, save_split
 from tests.conftest import SECRET, Environment, Project, files_with, lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]

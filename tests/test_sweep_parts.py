@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components import growth, params
-from components.apply import apply, as_yaml
-from components.cluster import Slots, slots
+from components.cluster.placement import Slots, slots
 from components.errors import ParamsError, UserError
-from components.growth import Point, Widths
-from components.ledger import Ledger, Trial, write_epochs
-from components.proposals import Proposals, Sampled, importances
-from components.search_space import Grow, Range, Search
-from components.task import Goal
-from components.tune import unregularised
+from components.models.task import Goal
+from components.params import params
+from components.params.change import apply, as_yaml
+from components.params.search_space import Grow, Range, Search
+from components.tune import growth
+from components.tune.growth import Point, Widths
+from components.tune.ledger import Ledger, Trial, write_epochs
+from components.tune.proposals import Proposals, Sampled, importances
+from components.tune.sweep import unregularised
 from tests.conftest import REPO, Config
 
 HIGH = Goal("accuracy", more=True)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from components import params
 from components.baselines import tfidf
-from components.data import text
+from components.data.arrays import Split, open_split
 from components.data.download import download
-from components.data.loaders import Split, open_split
 from components.data.split import split
-from components.data.vocabulary import FIRST, numbers_by_word
+from components.data.text import stage
+from components.data.text.vocabulary import FIRST, numbers_by_word
 from components.evaluate.word2vec import nearest_words
-from components.loop import Training, fit, validate
-from components.models import lstm, word2vec
-from components.models.word2vec import Word2Vec
+from components.models.families import lstm, word2vec
+from components.models.families.word2vec import Word2Vec
+from components.params import params
+from components.train.loop import Training, fit, validate
 from tests.conftest import CPU, with_source
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def reviews(committed: params.Params, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("reviews")
     settings = with_source(committed, "reviews", "sample")
     download("reviews", settings, folder / "raw")
-    text.prepare("reviews", settings, folder / "raw", folder / "text", folder / "plots", folder / "metrics.json")
+    stage.prepare("reviews", settings, folder / "raw", folder / "text", folder / "plots", folder / "metrics.json")
     split("reviews", settings, folder / "text", folder / "split")
     return open_split(folder / "split")
 

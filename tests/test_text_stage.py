@@ -15,16 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components import params
-from components.data import text, text_files
+from components.data.arrays import open_split
+from components.data.datasets import reviews
 from components.data.download import download
 from components.data.findings import Findings
-from components.data.loaders import open_split
+from components.data.formats import text_files
 from components.data.split import split
 from components.data.synthetic import reviews as synthetic_reviews
-from components.data.text import SUMMARY, TEXTS, prepare
-from components.datasets import reviews
+from components.data.text import stage as text_stage
+from components.data.text.stage import SUMMARY, TEXTS, prepare
 from components.errors import UserError
+from components.params import params
 from tests.conftest import MIRROR, needs_mirror
 
 GOOD = [("A fine film, truly fine.", "up"), ("A dull film, truly dull.", "down"), ("Such fun to watch.", "up")]
@@ -430,7 +431,7 @@ def test_the_result_does_not_depend_on_the_size_of_chunks(stage: Stage, monkeypa
 
 
 def test_rows_are_written_in_groups_of_one_size(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "ROWS_IN_A_GROUP", 10)
+    monkeypatch.setattr(text_stage, "ROWS_IN_A_GROUP", 10)
     monkeypatch.setattr(text_files, "ROWS", 7)
     stage.csv([(f"{content} {n}", label) for n in range(6) for content, label in ROWS])
     stage.run()

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components import params
 from components.baselines import tfidf
 from components.baselines.tfidf import Frequency, counts, evaluate, weights
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.errors import UserError
-from components.tables import Table, read_tables, write_tables
+from components.params import params
+from components.plots.tables import Table, read_tables, write_tables
 
 BaselineConfig = Callable[..., tfidf.Config]
 FREQUENCIES: tuple[Frequency, ...] = ("log", "raw")

@@ -18,12 +18,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from components import params
-from components.cluster import free_port
-from components.features import training_split
-from components.loop import fit
-from components.task import TrainingConfig, load_task
-from components.weights import load_weights
+from components.cluster.joining import free_port
+from components.models.task import TrainingConfig, load_task
+from components.params import params
+from components.prepare.features import training_split
+from components.prepare.weights import load_weights
+from components.train.loop import fit
 from tests.conftest import CPU, Project, lines_until, with_small_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]

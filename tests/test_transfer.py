@@ -11,13 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from components import features, params, pretrained
-from components.data.loaders import DataSpec, Split, open_split
+from components.data.arrays import DataSpec, Split, open_split
 from components.errors import UserError
-from components.loop import fit
-from components.models import detection, transfer
-from components.pretrained import Pretrained
-from components.task import Batch, load_task, untrained
+from components.models import pretrained
+from components.models.families import detection, transfer
+from components.models.pretrained import Pretrained
+from components.models.task import Batch, load_task, untrained
+from components.params import params
+from components.prepare import features
+from components.train.loop import fit
 from tests.conftest import CPU
 
 FLOWERS = DataSpec((3, 180, 180), ("daisy", "dandelion", "roses", "sunflowers", "tulips"))

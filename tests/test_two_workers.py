@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from torch import Tensor, distributed
 
-from components import features, params, weights
-from components.data.loaders import Split, open_split
-from components.loop import fit
-from components.pretrained import PretrainedConfig
-from components.task import TrainingConfig, load_task
-from components.weights import load_weights
+from components.data.arrays import Split, open_split
+from components.models.pretrained import PretrainedConfig
+from components.models.task import TrainingConfig, load_task
+from components.params import params
+from components.prepare import features, weights
+from components.prepare.weights import load_weights
+from components.train.loop import fit
 from tests.conftest import CPU
 
 pytestmark = pytest.mark.slow

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from components import params
-from components.data.loaders import DataSpec, Split
+from components.data.arrays import DataSpec, Split
 from components.evaluate.vae import manifold_codes
-from components.loop import State, fit
-from components.models import vae
-from components.task import Batch
+from components.models.families import vae
+from components.models.task import Batch
+from components.params import params
+from components.train.loop import State, fit
 from tests.conftest import CPU
 
 DIGITS = DataSpec((1, 28, 28), tuple("0123456789"))

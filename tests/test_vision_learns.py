@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components import artifact, features, params, weights
+from components.data.arrays import Split, open_split
 from components.data.download import download
-from components.data.loaders import Split, open_split
 from components.data.split import split
 from components.evaluate.stage import evaluate
-from components.loop import Training, fit
-from components.pretrained import PretrainedConfig
-from components.task import load_task
+from components.models import artifact
+from components.models.pretrained import PretrainedConfig
+from components.models.task import load_task
+from components.params import params
+from components.prepare import features, weights
+from components.train.loop import Training, fit
 from tests.conftest import CPU, MIRROR, needs_mirror, with_source
 
 pytestmark = pytest.mark.slow

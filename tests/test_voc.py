@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from components import params
-from components.data.annotations import parse
+from components.data.arrays import PARTS, Part, Split, open_split
 from components.data.dataset import Examples, SplitConfig
+from components.data.datasets import voc
 from components.data.download import download
-from components.data.loaders import PARTS, Part, Split, open_split
+from components.data.formats.voc_xml import parse
 from components.data.split import split, split_rows
-from components.datasets import voc
 from components.errors import AnnotationError, UserError
+from components.params import params
 from tests.conftest import MIRROR, needs_mirror, with_source
 from tests.test_images import STORED
 

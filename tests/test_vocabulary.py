@@ -10,16 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components import params
-from components.data import text, vocabulary
+from components.data.arrays import Split, open_split, save_split
 from components.data.dataset import Examples
-from components.data.loaders import Split, open_split, save_split
+from components.data.datasets import reviews
 from components.data.split import split
 from components.data.synthetic import reviews as synthetic_reviews
-from components.data.vocabulary import FIRST, PADDING, UNKNOWN, learn, numbers_by_word, numbers_of, renumber, shortened
-from components.data.words import Words
-from components.datasets import reviews
+from components.data.text import stage, vocabulary
+from components.data.text.vocabulary import (
+    FIRST,
+    PADDING,
+    UNKNOWN,
+    learn,
+    numbers_by_word,
+    numbers_of,
+    renumber,
+    shortened,
+)
+from components.data.text.words import Words
 from components.errors import UserError
+from components.params import params
 from tests.conftest import fewer_pictures
 
 
@@ -36,7 +45,7 @@ def test_no_word_of_the_validation_or_test_part_leaks_into_the_vocabulary(
     (tmp_path / "raw").mkdir()
     pd.DataFrame(table).to_csv(tmp_path / "raw" / "table.csv", index=False)
     (tmp_path / "raw" / "source.json").write_text('{"source": "table.csv"}')
-    text.prepare("reviews", committed, tmp_path / "raw", tmp_path / "text", tmp_path / "plots", tmp_path / "m.json")
+    stage.prepare("reviews", committed, tmp_path / "raw", tmp_path / "text", tmp_path / "plots", tmp_path / "m.json")
     split("reviews", committed, tmp_path / "text", tmp_path / "split")
     found = open_split(tmp_path / "split")
     assert found.text is not None

@@ -10,31 +10,40 @@ from pathlib import Path
 
 import pytest
 
-from components.declarations import MODELS, declared_in
-from components.source_code import closure
-from components.source_code import imported as imported_of
+from components.code.imports import closure, file_of, program
+from components.code.imports import imported as imported_of
+from components.params.declarations import MODELS, declared_in
+from components.train import loop
 from tests.conftest import REPO
 
 FILES = sorted([*(REPO / "components").rglob("*.py"), *(REPO / "flows").rglob("*.py")])
-# train.py's own, tune.py and its own, and the text stage's
-RAY_FILES = {
-    f"components/{name}"
-    for name in (
-        "cluster/__init__.py",
-        "cluster/__main__.py",
-        "distributed.py",
-        "lean_trainer.py",
-        "local_training.py",
-        "process_group.py",
-        "progress_file.py",
-        "worker.py",
-        "tune.py",
-        "sweeper.py",
-        "trial.py",
-        "data/parallel_text.py",
-    )
+LOWEST = {"errors", "files", "process"}
+MAY_IMPORT = {  # a package, or a file beside the packages → which others it may import
+    "errors": set(),
+    "files": set(),
+    "plots": set(),
+    "process": {"errors"},
+    "params": LOWEST,
+    "cluster": LOWEST | {"params"},
+    "data": LOWEST | {"params", "cluster", "plots"},
+    "code": LOWEST | {"params", "data"},
+    "models": LOWEST | {"params", "data"},
+    "prepare": LOWEST | {"params", "data", "models"},
+    "train": LOWEST | {"params", "cluster", "code", "data", "models", "prepare"},
+    "tune": LOWEST | {"params", "cluster", "code", "data", "models", "plots", "prepare", "train"},
+    "evaluate": LOWEST | {"params", "data", "models", "plots"},
+    "baselines": LOWEST | {"params", "data", "plots"},
+    "studies": LOWEST | {"params", "data", "models", "plots", "train", "evaluate"},
+    "report": LOWEST | {"params", "models", "plots", "baselines"},
+    "promote": LOWEST | {"params", "models"},
+    "predict": LOWEST | {"params", "data", "models", "evaluate", "promote"},
 }
-TEXTS = {"components/data/text.py"}  # a large table's rows are prepared on Ray
+RAY_FILES = {  # the only ones that import Ray
+    *("components/cluster/joining.py", "components/cluster/__main__.py", "components/data/text/parallel.py"),
+    *(f"components/train/{name}.py" for name in ("driver", "lean_trainer", "local", "process_group", "progress_file")),
+    *("components/train/worker.py", "components/tune/sweep.py", "components/tune/trial.py"),
+    "components/tune/trials_on_ray.py",
+}
 MAY_DO_AT_IMPORT = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.If,
 )  # fmt: skip
@@ -60,8 +69,12 @@ def name(file: Path) -> str:
     return str(file.relative_to(REPO))
 
 
+def module_of(file: Path) -> str:
+    return name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_each_package_keeps_behind_its_wall(file: Path) -> None:
+def test_each_of_the_three_tools_is_behind_its_wall(file: Path) -> None:
     in_flows = file.is_relative_to(REPO / "flows")
     assert "dvc" not in top(file)
     if in_flows:
@@ -71,24 +84,49 @@ def test_each_package_keeps_behind_its_wall(file: Path) -> None:
         assert "ray" not in top(file) or name(file) in RAY_FILES
 
 
-@pytest.mark.parametrize("file", FILES, ids=name)
-def test_only_training_and_what_it_owns_reaches_ray(file: Path) -> None:
-    users = {file_of.removesuffix(".py").replace("/", ".") for file_of in RAY_FILES if "cluster" not in file_of}
-    reached = {module for module in imported(file) if module.rpartition(".")[0] in users or module in users}
-    assert not reached or name(file) in {"components/train.py", *TEXTS, *RAY_FILES}
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_those_alone_that_the_table_allows(package: str) -> None:
+    """In functions, too."""
+    others = {
+        module.split(".")[1]
+        for file in FILES
+        if (own := module_of(file)).split(".")[1:2] == [package]
+        for module in imported_of(own)
+    }
+    assert others - {package} <= MAY_IMPORT[package]
+
+
+def test_the_table_has_every_package_and_allows_no_circle() -> None:
+    folders = {file.parent.name for file in (REPO / "components").glob("*/__init__.py")}
+    assert {*MAY_IMPORT} == folders | {file.stem for file in (REPO / "components").glob("*.py")} - {"__init__"}
+    assert {*TopologicalSorter(MAY_IMPORT).static_order()} == {*MAY_IMPORT}
+
+
+def test_packages_are_empty_themselves() -> None:
+    """A module's import runs its package's, whose code no closure has."""
+    for file in (REPO / "components").rglob("__init__.py"):
+        assert not [node for node in ast.parse(file.read_text()).body if not isinstance(node, ast.Expr)], file
 
 
 def test_the_loop_knows_no_ray_and_what_trains_knows_no_evaluation_and_no_drawing() -> None:
-    assert "ray" not in top(REPO / "components" / "loop.py")
+    assert "ray" not in top(REPO / "components/train/loop.py")
     for model in declared_in(MODELS):
-        reached = closure(["components.loop", f"{MODELS}.{model}"])
-        far = ("train", "worker", "distributed", "evaluate", "report", "cluster", "plots", "tables")
-        assert not [module for module in reached if module.split(".")[1] in far], model
+        reached = {module.removeprefix("components.") for module in closure([loop.__name__, f"{MODELS}.{model}"])}
+        assert not [module for module in reached if module.split(".")[0] in ("evaluate", "plots", "cluster")], model
+        assert not reached & {"train.stage", "train.worker", "train.driver"}, model
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["prepare.weights", "prepare.features", "prepare.vectors", "evaluate", "baselines", "studies", "report", "promote"],
+)
+def test_only_training_and_what_it_owns_reaches_ray(command: str) -> None:
+    reached = {file_of(module) for module in closure([program(f"components.{command}")])}
+    assert not reached & {REPO / file for file in RAY_FILES}
 
 
 def test_imports_make_no_circle() -> None:
-    names = [name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in FILES]
-    graph = {module: imported_of(module) for module in names if module.startswith("components.")}
+    graph = {module: imported_of(module) for file in FILES if (module := module_of(file)).startswith("components.")}
     assert {*TopologicalSorter(graph).static_order()} == {*graph}
 
 
@@ -112,7 +150,7 @@ def test_files_and_functions_are_small(file: Path) -> None:
 
 
 def test_checking_params_imports_neither_ray_nor_what_draws() -> None:
-    code = "import sys; from components import params; params.load(); print(*sys.modules)"
+    code = "import sys; from components.params import params; params.load(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, text=True, capture_output=True, check=True)
     assert not {"ray", "prefect", "matplotlib", "pandas", "sklearn"} & set(done.stdout.split())
 

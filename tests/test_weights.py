@@ -20,16 +20,17 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from components import params, weights
-from components.backbones import load_backbone
 from components.data import sources
-from components.data.loaders import DataSpec
+from components.data.arrays import DataSpec
 from components.errors import UserError
-from components.models import ssd, transfer
-from components.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, brought_once
-from components.task import load_task, untrained
-from components.weights import load_weights, prepare, read_weights, remapped
-from tests.conftest import MIRROR, needs_mirror
+from components.models.backbones.networks import load_backbone
+from components.models.families import ssd, transfer
+from components.models.task import load_task, untrained
+from components.params import params
+from components.prepare import weights
+from components.prepare.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, brought_once
+from components.prepare.weights import load_weights, prepare, read_weights, remapped
+from tests.conftest import MIRROR, REPO, needs_mirror
 
 DAISY = 985  # of ImageNet's classes
 SMALL = "resnet10t"
@@ -309,7 +310,6 @@ def test_the_wheels_network_knows_most_of_the_mirrors_daisies(tmp_path: Path) ->
 
 
 def test_the_weights_stage_is_for_models_that_start_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parent.parent)
-    monkeypatch.setattr("sys.argv", ["weights", "cnn"])
+    monkeypatch.chdir(REPO)
     with pytest.raises(UserError, match="'cnn' is no model that starts from a backbone's weights"):
-        weights.main()
+        weights.main("cnn")

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from components import params
-from components.data.loaders import DataSpec, Split
-from components.data.steps import Steps
-from components.data.vocabulary import FIRST, Text, numbers_by_word
+from components.data.arrays import DataSpec, Split
+from components.data.text.steps import Steps
+from components.data.text.vocabulary import FIRST, Text, numbers_by_word
 from components.errors import UserError
 from components.evaluate.word2vec import nearest_words, shown_words
-from components.loop import fit
-from components.models import word2vec
-from components.models.word2vec import TASK, Word2Vec
-from components.task import Batch
+from components.models.families import word2vec
+from components.models.families.word2vec import TASK, Word2Vec
+from components.models.task import Batch
+from components.params import params
+from components.train.loop import fit
 from tests.conftest import CPU
 
 STEPS = Steps(

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.text import per_token
-from components import params
-from components.data import words
-from components.data.steps import Steps
 from components.data.synthetic.reviews import reviews
-from components.data.words import Words, stopwords
+from components.data.text import words
+from components.data.text.steps import Steps
+from components.data.text.words import Words, stopwords
+from components.params import params
 
 PLAIN: dict[str, Any] = {
     "html": False,

@@ -25,7 +25,7 @@ from bench.loop import texts
 from bench.mnist import prepared
 from bench.peers.programs import Epochs
 from bench.stages import REPO, Stages, absolute
-from components.data.loaders import Split, open_split
+from components.data.arrays import Split, open_split
 
 MODELS = ("cnn", "autoencoder", "lstm")
 PEERS = ("keras", "lightning")
@@ -117,7 +117,7 @@ def main() -> None:
         reviews = stages.path("split", "reviews")
         reviews.mkdir(parents=True)
         texts(reviews, TEXTS)
-        stages.run("components.vectors", "lstm")
+        stages.run("components.prepare.vectors", "lstm")
         for model in given.models or MODELS:
             split = open_split(stages.path("split", stages.values[model]["data"]))
             file = arrays_of(split, Path(folder, f"{model}.npz"))

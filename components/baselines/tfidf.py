@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from components.data.loaders import Split
-from components.data.vocabulary import FIRST
+from components.data.arrays import Split
+from components.data.text.vocabulary import FIRST
 from components.errors import UserError
-from components.evaluate.lstm import read_back
-from components.metric import Metric
-from components.section import Section
-from components.tables import Table, write_tables
+from components.params.section import Section
+from components.plots.metric import Metric
+from components.plots.tables import Table, write_tables
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -113,14 +112,19 @@ def _alike(split: Split, learned: Any, held: Any) -> Table:
     rows: list[Sequence[str]] = []
     for query, own in enumerate(cosines):
         row = int(split.rows["test"][query])
-        rows.append(["test text", _class_of(split, row), read_back(split, row)])
+        rows.append(["test text", _class_of(split, row), _text(split, row)])
         for place in np.argsort(-own, kind="stable")[:ALIKE]:
             near = int(split.rows["train"][place])
-            rows.append([f"cosine {own[place]:.2f}", _class_of(split, near), read_back(split, near)])
+            rows.append([f"cosine {own[place]:.2f}", _class_of(split, near), _text(split, near)])
     note = (
         "Cosine similarity of TF-IDF weights, the last term frequency of the list, to every text of the training part."
     )
     return Table("Texts that are alike", ["", "class", "words"], rows, note)
+
+
+def _text(split: Split, row: int) -> str:
+    assert split.text is not None
+    return split.text.read_back(split.arrays["inputs"][row])
 
 
 def _class_of(split: Split, row: int) -> str:

@@ -10,9 +10,10 @@ import argparse
 import os
 import sys
 
-from components import params
-from components.cluster import apply_settings, free_port
+from components.cluster.joining import free_port
 from components.cluster.plan import plan
+from components.cluster.settings import apply_settings
+from components.process.command import run
 
 
 def main() -> None:
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(main)

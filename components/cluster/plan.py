@@ -10,10 +10,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from components import cluster
-from components.cluster import WORKERS_VARIABLE, Placement, place
+from components.cluster import joining
+from components.cluster.placement import WORKERS_VARIABLE, Placement, place
+from components.cluster.storage import VARIABLE as STORAGE
 from components.errors import UserError
-from components.storage import VARIABLE as STORAGE
 
 NODE = re.compile(r"(\d+) ?CPU(?: (\d+) ?GPU)?")
 FORM = '"8 CPU 2 GPU, 16 CPU"'
@@ -28,8 +28,8 @@ def plan(described: str | None) -> str:
     """
     if described is not None:
         return table(parsed(described))
-    cluster.connect()
-    return table(cluster.nodes())
+    joining.connect()
+    return table(joining.nodes())
 
 
 def parsed(described: str) -> list[dict[str, float]]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from components.data.arrays import Part
 from components.data.findings import Findings
-from components.data.loaders import Part
 from components.data.sources import Source
-from components.data.steps import Steps
-from components.data.vocabulary import Text
-from components.declarations import DATASETS, declaration
-from components.section import Section
+from components.data.text.steps import Steps
+from components.data.text.vocabulary import Text
+from components.params.declarations import DATASETS, declaration
+from components.params.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ class TextConfig(Section):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set. Its file in components/datasets/ declares it, beside its Config.
+    """A data set. Its file in components/data/datasets/ declares it, beside its Config.
 
     sources: (config, the general `source`) → the name of the source to use, and the source.
     read:    (config, the raw folder, an empty scratch folder that is deleted afterwards) → Examples.
@@ -113,6 +113,6 @@ class Dataset:
 
 
 def load_dataset(name: str) -> Dataset:
-    """The data set declared in components/datasets/<name>.py. Raises UserError if there is none."""
+    """The data set declared in components/data/datasets/<name>.py. Raises UserError if there is none."""
     dataset: Dataset = declaration(DATASETS, name, "DATASET", kind="data set")
     return dataset

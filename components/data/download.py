@@ -6,21 +6,25 @@ python -m components.data.download mnist
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    import argparse
 
-    end_with_starter()
+    from components.process.command import begin
 
-import argparse
+    parser = argparse.ArgumentParser(prog="python -m components.data.download", description=__doc__)
+    parser.add_argument("dataset", help="a data set's name, such as mnist")
+    given = begin(parser)
+
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from components import params
 from components.data.dataset import load_dataset
 from components.data.own_files import SUMMARY, Record, keep_record, record_of
 from components.errors import FetchError
 from components.files import whole_folder
+from components.params import params
+from components.process.command import run
 
 
 def download(name: str, settings: params.Params, target: Path) -> None:
@@ -88,13 +92,10 @@ def _ways_out(name: str, source_name: str, error: FetchError) -> str:
     return f"{name}: {error}\nNothing was kept. In params.yaml, {easier}."
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.data.download", description=__doc__)
-    parser.add_argument("dataset", help="a data set's name, such as mnist")
-    name = parser.parse_args().dataset
+def main(name: str) -> None:
     settings = params.load()
     download(name, settings, Path(settings.paths.raw) / name)
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(lambda: main(given.dataset))

@@ -6,11 +6,14 @@ python -m components.data.split mnist
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter
+    import argparse
 
-    end_with_starter()
+    from components.process.command import begin
 
-import argparse
+    parser = argparse.ArgumentParser(prog="python -m components.data.split", description=__doc__)
+    parser.add_argument("dataset", help="a data set's name, such as mnist")
+    given = begin(parser)
+
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,12 +21,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from components import params
 from components.data.anew import told_how_to_read_anew
+from components.data.arrays import PARTS, Part, save_split
 from components.data.dataset import SplitConfig, load_dataset
-from components.data.loaders import PARTS, Part, save_split
 from components.errors import UserError
 from components.files import whole_folder
+from components.params import params
+from components.process.command import run
 
 
 def split_rows(
@@ -159,14 +163,11 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
         print(f"{name}: {line}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.data.split", description=__doc__)
-    parser.add_argument("dataset", help="a data set's name, such as mnist")
-    name = parser.parse_args().dataset
+def main(name: str) -> None:
     settings = params.load()
     read_from = settings.paths.text if load_dataset(name).texts else settings.paths.raw
     split(name, settings, Path(read_from) / name, Path(settings.paths.split) / name)
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(lambda: main(given.dataset))

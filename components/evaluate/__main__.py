@@ -6,23 +6,26 @@ python -m components.evaluate cnn
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    from components.process import end_with_starter, set_for_torch
+    import argparse
 
-    end_with_starter()
-    set_for_torch()
+    from components.process.command import begin
 
-import argparse
+    parser = argparse.ArgumentParser(prog="python -m components.evaluate", description="Test one model.")
+    parser.add_argument("model", help="a model's name, such as cnn")
+    given = begin(parser)
+
 from pathlib import Path
 
-from components import allocator, artifact, cores, params
-from components.data.loaders import open_split
-from components.evaluate.stage import TIMINGS, evaluate
+from components.data.arrays import open_split
+from components.evaluate.stage import evaluate
+from components.models import artifact
+from components.params import params
+from components.plots.file_names import TIMINGS
+from components.process import allocator, cores
+from components.process.command import run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m components.evaluate", description="Test one model.")
-    parser.add_argument("task", help="a model's name, such as cnn")
-    name = parser.parse_args().task
+def main(name: str) -> None:
     cores.use()
     allocator.keep_freed()
     paths = params.load().paths
@@ -35,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(lambda: main(given.model))

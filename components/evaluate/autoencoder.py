@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.evaluate import reconstruction
 from components.evaluate.results import Results
-from components.models.autoencoder import Autoencoder
-from components.reconstruction import image_batch
+from components.models.families.autoencoder import Autoencoder
+from components.models.reconstruction import image_batch
 
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.loaders import DataSpec, Split
+from components.data.arrays import DataSpec, Split
 from components.plots.feature_maps import draw_first_layers
 
 PICTURED = 16

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.evaluate import classification
 from components.evaluate.results import Results
 from components.plots.images import draw_convolution

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.loaders import DataSpec, Split
-from components.encoders import in_parts
+from components.data.arrays import DataSpec, Split
 from components.evaluate.results import Results
-from components.metric import DECIBELS, Metric
-from components.models.denoising import Denoiser
-from components.noise import noisy
+from components.models.encoders import in_parts
+from components.models.families.denoising import Denoiser
+from components.models.noise import noisy
+from components.models.reconstruction import errors, image_batch
 from components.plots.image_rows import draw_rows, one_of_each
-from components.reconstruction import errors, image_batch
-from components.tables import Table, write_tables
+from components.plots.metric import DECIBELS, Metric
+from components.plots.tables import Table, write_tables
 
 PICTURED = 10
 MEDIANS = (3, 5)  # sides of the filters that are tried

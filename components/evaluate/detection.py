@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from components.data.loaders import DataSpec, Split
+from components.data.arrays import DataSpec, Split
 from components.evaluate import classification
 from components.evaluate.results import Results
-from components.metric import Metric
-from components.models.detection import batch, metrics, ordered
+from components.models.families.detection import batch, metrics, ordered
 from components.plots.feature_maps import draw_first_layers
 from components.plots.images import Box, draw_boxes
+from components.plots.metric import Metric
 
 PICTURED = 8
 

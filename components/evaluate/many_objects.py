@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from components.data.loaders import DataSpec, Split
-from components.many_objects import objects_of
-from components.metric import Metric
+from components.data.arrays import DataSpec, Split
+from components.models.objects.many_objects import objects_of
+from components.plots.file_names import AVERAGE_PRECISION
 from components.plots.images import Box, draw_boxes
+from components.plots.metric import Metric
 
 DETECTIONS = 100
 BEFORE_NMS = 400  # of each class, the surest, as in SSD
 PICTURED = 8
 SHOWN_FROM, SHOWN = 0.5, 6  # the report's pictures show detections of this score or more, the surest ones
-AVERAGE_PRECISION = "average_precision.csv"
 METRICS = {
     "map_50": Metric("mAP at IoU 0.5"),
     "map": Metric("mAP, IoU 0.5 to 0.95"),

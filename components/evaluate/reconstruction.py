@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.data.loaders import DataSpec, Split
-from components.encoders import in_parts
+from components.data.arrays import DataSpec, Split
+from components.models.encoders import in_parts
+from components.models.reconstruction import errors, rounded_accuracy
 from components.plots.image_rows import draw_codes, draw_rows, one_of_each
-from components.reconstruction import errors, rounded_accuracy
 
 PICTURED = 10
 

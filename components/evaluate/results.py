@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from components.data.loaders import DataSpec, Split
-from components.declarations import EVALUATIONS
+from components.data.arrays import DataSpec, Split
 from components.errors import UserError
-from components.metric import Metric
+from components.params.declarations import EVALUATIONS
+from components.plots.metric import Metric
 
 
 @torch.inference_mode()

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.evaluate import many_objects
 from components.evaluate.results import Results
-from components.many_objects import objects_of
-from components.models.sliding_window import SlidingWindow
+from components.models.families.sliding_window import SlidingWindow
+from components.models.objects.many_objects import objects_of
+from components.models.objects.windows import shown
 from components.plots.feature_maps import draw_first_layers
-from components.windows import shown
 
 WINDOWS_AT_ONCE = 256
 

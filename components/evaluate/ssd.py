@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.data.loaders import Split
-from components.default_boxes import Outputs, decoded
+from components.data.arrays import Split
 from components.evaluate import many_objects
 from components.evaluate.results import Results
-from components.metric import Metric
-from components.models.ssd import SSD
+from components.models.families.ssd import SSD
+from components.models.objects.default_boxes import Outputs, decoded
 from components.plots.feature_maps import draw_first_layers
+from components.plots.metric import Metric
 
 
 @torch.inference_mode()

@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from components import artifact
-from components.artifact import Artifact
-from components.data.loaders import Split
+from components.data.arrays import Split
 from components.errors import UserError
 from components.evaluate.results import results_of
 from components.files import whole_folder, write_whole
-from components.metric import write_names
+from components.models.artifact import Artifact
+from components.models.artifact_files import DESCRIPTION, HISTORY, LAYERS
+from components.plots.metric import write_names
 
-TIMINGS = "timing"  # under the runs' folder
-CARRIED = (artifact.HISTORY, artifact.LAYERS, artifact.DESCRIPTION)
+CARRIED = (HISTORY, LAYERS, DESCRIPTION)
 
 
 def predictions_of(trained: Artifact, split: Split, rows: np.ndarray) -> tuple[torch.nn.Module, torch.Tensor, float]:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.data.loaders import DataSpec, Split
-from components.encoders import in_parts
+from components.data.arrays import DataSpec, Split
 from components.evaluate import reconstruction as reconstructions
 from components.evaluate.results import Results
-from components.metric import NATS, Metric
-from components.models.vae import VAE, draw, parts, terms
+from components.models.encoders import in_parts
+from components.models.families.vae import VAE, draw, parts, terms
+from components.models.reconstruction import image_batch
 from components.plots.image_rows import draw_grid, one_of_each
-from components.reconstruction import image_batch
+from components.plots.metric import NATS, Metric
 
 USED = 0.01
 SAMPLES, STEPS, PAIRS = 100, 10, 5

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.loaders import DataSpec, Split
-from components.data.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
+from components.data.arrays import DataSpec, Split
+from components.data.text.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
 from components.evaluate.results import Results
-from components.metric import Metric
-from components.models.word2vec import Word2Vec
-from components.tables import Table, write_tables
+from components.models.families.word2vec import Word2Vec
+from components.plots.metric import Metric
+from components.plots.palette import BLUE, INK
+from components.plots.tables import Table, write_tables
 
 NEAREST, MAPPED = 5, 70
 
@@ -69,10 +70,10 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
         # Signs of components are a matter of chance in the solver; the most frequent word stands to the upper right.
         places = PCA(2, random_state=0).fit_transform(unit)
         places = places * [1 if value >= 0 else -1 for value in places[0]]
-        axis.scatter(places[:, 0], places[:, 1], s=4, color="#1f6f8b")
+        axis.scatter(places[:, 0], places[:, 1], s=4, color=BLUE)
         for (x, y), word in zip(places, words, strict=True):
             axis.annotate(
-                word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color="#22303c", parse_math=False
+                word, (x, y), fontsize=8, xytext=(2, 2), textcoords="offset points", color=INK, parse_math=False
             )
     figure.savefig(file, dpi=160, metadata={"Software": None})
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from components import params, verified
-from components.declarations import section_types
+from components.params import params, verified
+from components.params.declarations import section_types
+from components.process.command import run
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the values, and which models are small, as JSON")
     given = parser.parse_args()
     if given.schema:
-        from components.schema import of_changes  # which brings every section's declaration, and torch with them
+        from components.params.schema import of_changes
 
         print(json.dumps(of_changes(params.General, section_types())))
         return
@@ -36,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    params.run(main)
+    run(main)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# The colours of charts.py, which imports matplotlib, as no stage may that only checks params.yaml
-BLUE, ORANGE, INK, PALE = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
+from components.plots.palette import INK
+
 WIDTH = 6.4  # inches, of every picture: on a telephone 10 points are then 8 pixels
 DPI = 150
 GAP = 0.08  # inches between two pictures

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-TRAINING, VALIDATION, INK, GRID = "#1f6f8b", "#d1603d", "#22303c", "#dfe5ea"
+from components.plots.palette import INK, PALE, TRAINING, VALIDATION
+
 SIZE = (5.4, 4.2)  # inches, for all, so that cards side by side are of one height
 NAMED_LAYERS, NAME_LENGTH = 6, 28
 STYLE: dict[Any, Any] = {
@@ -21,14 +22,14 @@ STYLE: dict[Any, Any] = {
     "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
     "font.size": 10,
     "text.parse_math": False,  # a class may be called $
-    "axes.edgecolor": GRID,
+    "axes.edgecolor": PALE,
     "axes.labelcolor": INK,
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": GRID,
+    "grid.color": PALE,
     "legend.frameon": False,
 }
 

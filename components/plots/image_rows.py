@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from components.plots.canvas import GAP, INK, LINE, WIDTH, add_axis, new_figure, save, show, write
+from components.plots.canvas import GAP, LINE, WIDTH, add_axis, new_figure, save, show, write
+from components.plots.palette import INK
 
 EDGE = 0.04  # inches between two images of a grid
 SHOWN = 1000  # the most points of a map

@@ -12,22 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.convolution import convolve_1d, convolve_2d
-from components.plots.canvas import (
-    BLUE,
-    GAP,
-    INK,
-    LINE,
-    ORANGE,
-    PALE,
-    WIDTH,
-    add_axis,
-    new_figure,
-    save,
-    show,
-    size_of,
-    write,
-)
+from components.plots.canvas import GAP, LINE, WIDTH, add_axis, new_figure, save, show, size_of, write
+from components.plots.convolution import convolve_1d, convolve_2d
+from components.plots.palette import BLUE, INK, ORANGE, PALE
 
 COLUMNS = 4
 MAPS = 8

@@ -11,19 +11,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from components.data.loaders import Split
-from components.encoders import in_parts
+from components.data.arrays import Split
 from components.errors import UserError
-from components.metric import Metric
-from components.models import autoencoder, vae
-from components.plots.canvas import BLUE, ORANGE, PALE, WIDTH
+from components.models.encoders import in_parts
+from components.models.families import autoencoder, vae
+from components.models.reconstruction import errors, image_batch
+from components.params.section import Section
+from components.plots.canvas import WIDTH
 from components.plots.image_rows import draw_rows
-from components.reconstruction import errors, image_batch
-from components.section import Section
-from components.tables import write_tables
+from components.plots.metric import Metric
+from components.plots.palette import BLUE, ORANGE, PALE
+from components.plots.tables import write_tables
 
 if TYPE_CHECKING:
-    from components.artifact import Artifact
+    from components.models.artifact import Artifact
 
 PICTURED = 10
 METRICS = {"roc_auc": Metric("area under the ROC curve", "{:.4f}")}
@@ -44,13 +45,16 @@ def scores(model: nn.Module, images: Tensor) -> Tensor:
     return errors(found, images)
 
 
-def evaluate(config: Config, trained: Artifact, splits: Callable[[str], Split], folder: Path) -> dict[str, float]:
+def evaluate(
+    config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
+) -> dict[str, float]:
     """The area under the ROC curve on the test parts of both; anomaly.png, and the images that are hardest to tell.
 
     Raises UserError when the model is no autoencoder, or takes other images.
     """
     from sklearn.metrics import roc_auc_score
 
+    trained = models(config.model)
     if not isinstance(trained.model, autoencoder.Autoencoder | vae.VAE):
         raise UserError(f"anomaly.model: {config.model} is no autoencoder")
     images = []

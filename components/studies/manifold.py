@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from components.data.loaders import Split
-from components.encoders import in_parts
+from components.data.arrays import Split
 from components.errors import UserError
 from components.evaluate.vae import METRICS as OF_A_VAE
 from components.evaluate.vae import decoder_of, draw_manifold
-from components.loop import fit, validate
-from components.models import vae
+from components.models.encoders import in_parts
+from components.models.families import vae
+from components.models.reconstruction import image_batch
+from components.params.section import Section
 from components.plots.image_rows import draw_codes
-from components.reconstruction import image_batch
-from components.section import Section
-from components.tables import write_tables
+from components.plots.tables import write_tables
+from components.train.loop import fit, validate
 
 if TYPE_CHECKING:
-    from components.artifact import Artifact
+    from components.models.artifact import Artifact
 
 METRICS = {name: OF_A_VAE[name] for name in ("elbo", "reconstruction", "kl")}
 
@@ -40,9 +40,11 @@ class Config(Section):
     side: int = Field(ge=2, description="an integer >= 2: images along each side of the picture")
 
 
-def evaluate(config: Config, trained: Artifact, splits: Callable[[str], Split], folder: Path) -> dict[str, float]:
+def evaluate(
+    config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
+) -> dict[str, float]:
     """The evidence lower bound on the test part; manifold.png and codes.png. Raises UserError when it is no VAE."""
-    split = splits(config.data)
+    trained, split = models(config.model), splits(config.data)
     if not isinstance(trained.config, vae.Config):
         raise UserError(f"manifold.model: {config.model} is no VAE")
     section = trained.config.model_copy(update={"bottleneck": 2, "epochs": config.epochs})

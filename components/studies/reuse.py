@@ -17,18 +17,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from components.data.loaders import Split
-from components.encoders import Encoder
+from components.data.arrays import Split
 from components.errors import UserError
-from components.loop import fit, validate
-from components.metric import Metric
-from components.models import transfer
-from components.plots.canvas import BLUE, INK, ORANGE, PALE, WIDTH
-from components.section import Section
-from components.tables import Table, write_tables
+from components.models.encoders import Encoder
+from components.models.families import transfer
+from components.params.section import Section
+from components.plots.canvas import WIDTH
+from components.plots.metric import Metric
+from components.plots.palette import BLUE, INK, ORANGE, PALE
+from components.plots.tables import Table, write_tables
+from components.train.loop import fit, validate
 
 if TYPE_CHECKING:
-    from components.artifact import Artifact
+    from components.models.artifact import Artifact
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[int, Field(ge=1)]
@@ -97,13 +98,16 @@ def train(config: Config, encoder: Encoder, split: Split, way: str, share: float
     return Point(way, share, len(rows), seed, validate(training, "test")["accuracy"])
 
 
-def evaluate(config: Config, trained: Artifact, splits: Callable[[str], Split], folder: Path) -> dict[str, float]:
+def evaluate(
+    config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
+) -> dict[str, float]:
     """The median accuracies with the fewest labels; the whole curve as reuse.csv, reuse.png and a table.
 
     Raises UserError when the model has no encoder, or it takes other images than the data are.
     """
     import pandas as pd
 
+    trained = models(config.model)
     encoder, split = getattr(trained.model, "encoder", None), splits(config.data)
     if not isinstance(encoder, Encoder):
         raise UserError(f"reuse.model: {config.model} has no encoder; choose an autoencoder")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from components.data.idx import write_idx
+from components.data.formats.idx import write_idx
 
 SIDE = 28
 FAMILIES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")  # these ship inside matplotlib

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.data.idx import write_idx
+from components.data.formats.idx import write_idx
 
 SIDE, SCALE = 28, 4  # drawn four times as large, and made small
 Points = list[tuple[float, float]]

@@ -1,0 +1,139 @@
+"""Arrays on disk, memory-mapped, and the rows that each part of a split owns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from components.data.findings import Findings
+from components.data.text import vocabulary
+from components.data.text.vocabulary import Text
+from components.errors import UserError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+SUMMARY, VOCABULARY = "split.json", "vocabulary.json"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know of its data: one example's shape, (channels, height, width) for images, and
+    the classes' names in the order of the targets' numbers.
+
+    stored: the shape of what the inputs are where these are features that were computed from the images; else None.
+    text:   what the numbers of texts mean; else None.
+    grey_bits: of 16-bit greyscale images: how many bits of their values are used.
+    """
+
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    stored: tuple[int, ...] | None = None
+    text: Text | None = None
+    grey_bits: int = 16
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split data set.
+
+    arrays:      name → array with one row per example, memory-mapped read-only: "inputs", "targets" and
+                 whatever more the data set has.
+    rows:        part → the row numbers it owns, int64; the parts are disjoint.
+    classes:     the classes' names, in the order of the targets' numbers.
+    fingerprint: a digest of every array and of every part.
+    images:      one image's shape, where the inputs are features computed from images; else None.
+    text:        what the numbers of texts mean; else None.
+    grey_bits:   of 16-bit greyscale images: how many bits of their values are used.
+    """
+
+    folder: Path
+    arrays: Mapping[str, np.ndarray]
+    rows: Mapping[Part, np.ndarray]
+    classes: tuple[str, ...]
+    fingerprint: str
+    images: tuple[int, ...] | None = None
+    text: Text | None = None
+    grey_bits: int = 16
+
+    @property
+    def spec(self) -> DataSpec:
+        shape = tuple(self.arrays["inputs"].shape[1:])
+        if self.images:
+            return DataSpec(self.images, self.classes, stored=shape, grey_bits=self.grey_bits)
+        return DataSpec(shape, self.classes, text=self.text, grey_bits=self.grey_bits)
+
+
+def open_split(folder: Path) -> Split:
+    """Open what the split stage wrote. Raises UserError when it is not there."""
+    try:
+        text = (folder / SUMMARY).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no split data here; `dvc repro` makes it") from None
+    summary = json.loads(text)
+    return Split(
+        folder=folder,
+        # As plain arrays over the mapped files: numpy's own class for these takes its time at each batch.
+        arrays={n: np.asarray(np.load(folder / f"{n}.npy", mmap_mode="r")) for n in summary["arrays"]},
+        rows={p: np.load(folder / f"{p}.npy") for p in PARTS},
+        classes=tuple(summary["classes"]),
+        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+        images=tuple(summary["images"]) if "images" in summary else None,
+        text=read_vocabulary(folder),
+        grey_bits=summary.get("grey_bits", 16),
+    )
+
+
+def read_vocabulary(folder: Path) -> Text | None:
+    """The vocabulary in a folder; None if there is none."""
+    file = folder / VOCABULARY
+    return vocabulary.load(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def save_split(
+    folder: Path,
+    arrays: Mapping[str, np.ndarray],
+    rows: Mapping[Part, np.ndarray],
+    classes: tuple[str, ...],
+    findings: Findings | None = None,
+    images: tuple[int, ...] | None = None,
+    text: Text | None = None,
+    grey_bits: int = 16,
+) -> None:
+    """Write arrays, rows and the summary with every digest and what was found odd into a folder.
+
+    images: one image's shape, where the inputs are features computed from images.
+    text:   what the numbers of texts mean.
+    grey_bits: of 16-bit greyscale images: how many bits of their values are used.
+    """
+    digests = {name: _save(folder / f"{name}.npy", array) for name, array in [*arrays.items(), *rows.items()]}
+    targets = arrays["targets"]
+    summary: dict[str, Any] = {
+        "arrays": list(arrays),
+        "classes": list(classes),
+        "examples": {part: len(rows[part]) for part in PARTS},
+        "per_class": {p: np.bincount(targets[rows[p]], minlength=len(classes)).tolist() for p in PARTS},
+        "sha256": digests,
+    }
+    if images:
+        summary["images"] = list(images)
+    if grey_bits != 16:
+        summary["grey_bits"] = grey_bits
+    if text:
+        summary["vocabulary"] = len(text.words)
+        (folder / VOCABULARY).write_text(text.dump(), encoding="utf-8")
+        digests[VOCABULARY] = hashlib.sha256(text.dump().encode()).hexdigest()
+    if findings:
+        summary["findings"] = findings.summary()
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def _save(file: Path, array: np.ndarray) -> str:
+    np.save(file, array)
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,156 @@
+"""Pascal VOC (Everingham, Van Gool, Williams, Winn and Zisserman 2010): objects in photographs, with their boxes.
+
+2007: 5,011 pictures to train on and 4,952 to test on; 2012: 11,540 without a test part; 20 classes. The data made
+here are drawn scenes in the same layout. Any data set of that layout will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from components.data.dataset import Dataset, Examples, SplitConfig
+from components.data.findings import Findings
+from components.data.formats import images
+from components.data.formats.voc_layout import Entry, entries_in
+from components.data.formats.voc_xml import Annotation, Object, parse, placed
+from components.data.sources import Source, Synthetic, Tree, tree_named
+from components.errors import AnnotationError, UserError
+from components.params.section import Section
+
+HOSTS = ("https://thor.robots.ox.ac.uk/pascal/VOC", "http://host.robots.ox.ac.uk/pascal/VOC")
+VOC2007 = Tree(  # the digests are those that torchvision lists
+    {
+        "VOCtrainval_06-Nov-2007.tar": "md5:c52e279531787c972589f7e41ab4ae64",
+        "VOCtest_06-Nov-2007.tar": "md5:b6e924de25625d8de591ea690078ad9f",
+    },
+    mirrors=tuple(f"{host}/voc2007" for host in HOSTS),
+)
+VOC2012 = Tree(
+    {"VOCtrainval_11-May-2012.tar": "md5:6cd6e144f989b92b3379bac3b3de84fd"},
+    mirrors=tuple(f"{host}/voc2012" for host in HOSTS),
+)
+SOURCES: dict[str, Source] = {
+    "sample": Synthetic("components.data.synthetic.scenes"),
+    "made": Synthetic("components.data.synthetic.scenes"),
+    "voc2007": VOC2007,
+    "voc2012": VOC2012,
+    "full": VOC2007,
+}
+
+
+class Config(Section):
+    source: str | None = Field(
+        description="null (the general source) | sample | made | voc2007 | voc2012 | full | the address, folder or "
+        "archive of data in VOC's layout"
+    )
+    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the pictures' side in pixels")
+    classes: tuple[str, ...] | None = Field(
+        min_length=1, description="null (every class that occurs) | a list of class names; other objects are left out"
+    )
+    difficult: bool = Field(description="true | false: whether objects marked as difficult count")
+    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
+    split: SplitConfig
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if classes and len(set(classes)) < len(classes):
+            raise ValueError("a class is named twice")
+        return classes
+
+
+def sources(config: Config, general: str) -> tuple[str, Source]:
+    """The source that the section names, else the general one."""
+    name = config.source or general
+    return name, tree_named(name, SOURCES, "voc.source")
+
+
+def read(config: Config, folder: Path, scratch: Path) -> Examples:
+    """The pictures in `folder` that show objects, those of its own test part last.
+
+    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (top, left, bottom, right) as shares
+    of the picture's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
+    of each picture's first object. Raises UserError when there are none, or too many unreadable files.
+    """
+    found = Findings()
+    entries = list(entries_in(folder, "voc.source", found))
+    wanted = list(_annotated(entries, config, found))
+    rows = images.new_rows(scratch, max(len(wanted), 1), config.side)
+    shown: list[tuple[bool, list[Object]]] = []
+    files = [entry.image for entry, _ in wanted]
+    names = [f"{entry.prefix}{entry.name}{entry.image.suffix}" for entry, _ in wanted]
+    bits = images.grey_bits(files)
+    for number, picture in images.readable(files, names, config.side, found, bits):
+        entry, annotation = wanted[number]
+        name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
+        try:
+            objects = placed(annotation, picture, name, found)
+        except AnnotationError as error:
+            found.bad("size disagrees", name, str(error))
+            continue
+        if objects:
+            rows[len(shown)] = picture.pixels
+            shown.append((entry.test, objects))
+        else:
+            found.add("no objects", name, kept=False)
+    found.check(len(entries), config.bad_files, "voc.bad_files")
+    return replace(_examples(rows[: len(shown)], shown, config, found, folder), grey_bits=bits)
+
+
+def _examples(
+    rows: np.ndarray, shown: Sequence[tuple[bool, list[Object]]], config: Config, found: Findings, folder: Path
+) -> Examples:
+    """rows and, for each, (whether it belongs to the set's own test part, its objects) as Examples."""
+    learning = sum(not test for test, _ in shown)
+    if not learning:
+        part = "outside the data set's own test part " if shown else ""
+        odd = "".join(f"\n    {line}" for line in found.lines())
+        raise UserError(f"{folder}: no picture {part}shows an object to learn; look at voc.classes{odd}")
+    classes = config.classes or tuple(sorted({thing.name for _, objects in shown for thing in objects}))
+    numbers = {name: number for number, name in enumerate(classes)}
+    most = max(len(objects) for _, objects in shown)
+    boxes = np.zeros((len(shown), most, 4), dtype=np.float32)
+    labels = np.full((len(shown), most), -1, dtype=np.int64)
+    for row, (_, objects) in enumerate(shown):
+        boxes[row, : len(objects)] = [thing.box for thing in objects]
+        labels[row, : len(objects)] = [numbers[thing.name] for thing in objects]
+    return Examples(
+        inputs=rows,
+        targets=labels[:, 0].copy(),
+        classes=classes,
+        test_from=learning if learning < len(shown) else None,
+        extra={"boxes": boxes, "labels": labels},
+        findings=found,
+        rare_classes_ok=True,
+    )
+
+
+def _annotated(entries: Sequence[Entry], config: Config, found: Findings) -> Iterator[tuple[Entry, Annotation]]:
+    """The entries with objects that the configuration wants, and their annotations with these alone."""
+    for entry in entries:
+        name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
+        try:
+            annotation = parse(entry.xml)
+        except AnnotationError as error:
+            found.bad("broken annotation", name, str(error))
+            continue
+        wanted = []
+        for thing in annotation.objects:
+            if config.classes is not None and thing.name not in config.classes:
+                found.add("unknown class", name, kept=False)
+            elif thing.difficult and not config.difficult:
+                found.add("difficult object", name, kept=False)
+            else:
+                wanted.append(thing)
+        if wanted:
+            yield entry, replace(annotation, objects=tuple(wanted))
+        else:
+            found.add("no objects", name, kept=False)
+
+
+DATASET = Dataset(name="voc", sources=sources, read=read)

@@ -1,0 +1,190 @@
+"""The text stage: raw texts into words, step by step as params.yaml says, as one Parquet file with a summary.
+
+python -m components.data.text reviews
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.data.anew import told_how_to_read_anew
+from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
+from components.data.findings import Findings
+from components.data.formats import text_files
+from components.data.text.rows import OUTSIDE, worded
+from components.data.text.words import Words, strings
+from components.errors import UserError
+from components.files import whole_folder, write_whole
+from components.params import params
+from components.plots.metric import Metric, write_names
+from components.plots.tables import Table, write_tables
+
+TEXTS, SUMMARY = "texts.parquet", "text.json"
+SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "part", "words")])
+ROWS_IN_A_GROUP = 5000
+MOST_CLASSES = 1000
+METRICS = {
+    name: Metric(label, of_test=False)
+    for name, label in {
+        "texts": "texts",
+        "words_before": "words as published",
+        "words_after": "words left",
+        "removed": "words removed",
+        "vocabulary": "distinct words",
+    }.items()
+}
+EXAMPLES, LETTERS_SHOWN = 3, 400
+
+
+@dataclass
+class Kept:
+    """What has been let through so far, which later rows are judged by, and counted."""
+
+    config: TextConfig
+    found: Findings
+    labels: dict[bytes, str] = field(default_factory=dict)  # a text's digest → its label
+    classes: Counter[str] = field(default_factory=Counter)
+    words: set[str] = field(default_factory=set)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    rows: int = 0
+    before: int = 0
+    after: int = 0
+
+    def take(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a frame that `worded` gave which stay."""
+        columns = [frame[name].to_numpy(dtype=object) for name in ("name", "text", "label", "fault")]
+        stays = np.array([self._stays(*row) for row in zip(*columns, strict=True)], dtype=bool)
+        kept = frame[stays]
+        self.rows += len(frame)
+        self.classes.update(kept["label"])
+        self.before += int(kept["before"].sum())
+        self.after += int(kept["after"].sum())
+        pieces = pc.utf8_split_whitespace(strings(kept["words"]))
+        self.words.update(pc.unique(pieces.flatten()).to_pylist())
+        for text, words in kept[["text", "words"]].head(EXAMPLES - len(self.examples)).itertuples(index=False):
+            self.examples.append({"before": text[:LETTERS_SHOWN], "after": words[:LETTERS_SHOWN]})
+        return kept
+
+    def _stays(self, name: str, text: str, label: str, fault: str) -> bool:
+        if fault == OUTSIDE:  # as the section asks for: no fault of the data's
+            self.found.add(fault, name, kept=False)
+        elif fault:
+            self.found.bad(fault, name, fault)
+        if fault:
+            return False
+        if self.config.duplicates:
+            return True
+        digest = hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        earlier = self.labels.get(digest)
+        if earlier is None:
+            self.labels[digest] = label
+            return True
+        self.found.add("the same text again" if earlier == label else "the same text with another label", name, False)
+        return False
+
+
+def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path) -> None:
+    """Write the folder `target` from the folder `raw`, a summary's table into `plots`, and its figures into `metrics`.
+
+    Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left;
+    then nothing is written.
+    """
+    dataset = load_dataset(name)
+    config = settings.sections[name]
+    if dataset.texts is None or not isinstance(config, TextConfig):
+        raise UserError(f"{name!r} is no data set of texts")
+    kept = Kept(config, Findings())
+    with told_how_to_read_anew(name, raw), whole_folder(target) as folder, whole_folder(plots) as plotted:
+        _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.found)), folder / TEXTS)
+        kept.found.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
+        _check_classes(name, config, kept)
+        found = _figures(kept)
+        summary = {**found, "classes": dict(sorted(kept.classes.items())), "findings": kept.found.summary()}
+        text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
+        (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+        write_names(plotted, METRICS)
+        write_tables(plotted, _tables(kept), f"{name}, from texts to words")
+    write_whole(metrics, json.dumps(found, indent=1) + "\n")
+    removed = (
+        f"{kept.before} words, of which {found['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
+    )
+    print(f"{name}: {found['texts']} texts of {removed}", flush=True)
+    for line in kept.found.lines():
+        print(f"{name}: {line}", flush=True)
+
+
+def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, found: Findings) -> Iterator[pd.DataFrame]:
+    """Rows with words: here, or on Ray where they are Parquet files of more than the size that the section says."""
+    assert dataset.texts is not None
+    tables, parts = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, PARQUET))
+    if tables == parts and sum(file.stat().st_size for file in parts) > config.ray_above * 1e6:
+        from components.data.text.parallel import worded_on_ray
+
+        yield from worded_on_ray(raw, parts, config, dataset.name)
+        return
+    words = Words(config.steps)
+    for frame in dataset.texts(config, raw, found):
+        yield worded(frame, words, config)
+
+
+def _write(frames: Iterator[pd.DataFrame], file: Path) -> None:
+    """Write one Parquet file, in groups of rows that do not depend on how the rows came."""
+    waiting = SCHEMA.empty_table()
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        for frame in frames:
+            table = pa.Table.from_pandas(frame[SCHEMA.names], SCHEMA, preserve_index=False).replace_schema_metadata()
+            waiting = pa.concat_tables([waiting, table])
+            whole = len(waiting) - len(waiting) % ROWS_IN_A_GROUP
+            if whole:
+                writer.write_table(waiting.slice(0, whole).combine_chunks(), row_group_size=ROWS_IN_A_GROUP)
+                waiting = waiting.slice(whole)
+        if len(waiting):
+            writer.write_table(waiting.combine_chunks())
+
+
+def _check_classes(name: str, config: TextConfig, kept: Kept) -> None:
+    classes = kept.classes
+    if not kept.rows:
+        raise UserError(f"{name}: the table has no rows")
+    absent = [wanted for wanted in config.classes or () if wanted not in classes]
+    if absent:
+        raise UserError(f"{name}.classes: no text has the label {absent[0]!r}; there are: {', '.join(sorted(classes))}")
+    if len(classes) < 2:
+        which = f"one class alone, {next(iter(classes))!r}" if classes else "no text at all"
+        raise UserError(f"{name}: {which}, is left; to classify texts takes two classes")
+    if len(classes) > MOST_CLASSES:
+        raise UserError(f"{name}.label_column: there are {len(classes)} different labels; is this the labels' column?")
+
+
+def _figures(kept: Kept) -> dict[str, Any]:
+    """The metrics of this stage."""
+    return {
+        "texts": sum(kept.classes.values()),
+        "words_before": kept.before,
+        "words_after": kept.after,
+        "removed": 1 - kept.after / max(1, kept.before),
+        "vocabulary": len(kept.words),
+    }
+
+
+def _tables(kept: Kept) -> list[Table]:
+    """Texts before and after, and what was odd."""
+    rows = [[example["before"], example["after"]] for example in kept.examples]
+    tables = [Table("Texts before and after", ["as published", "as the models see them"], rows)]
+    odd = kept.found.summary()
+    if odd:
+        listed = [[kind, f"{own['count']:,}", "kept" if own["kept"] else "left out"] for kind, own in odd.items()]
+        tables.append(Table("What was odd about the texts", ["kind", "rows", "they are"], listed))
+    return tables

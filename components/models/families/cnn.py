@@ -1,0 +1,93 @@
+"""A small convolutional network for images, after the course notes' MNIST model.
+
+Conv(4, 3x3) ReLU, Conv(1, 3x3) ReLU, max-pool 2, dropout, flatten, dense 128 ReLU, dense 10: with the
+committed params.yaml 19,927 parameters. Initialised as Keras does (Glorot and Bengio 2010: uniform weights,
+zero biases), since that is what the notes' figures were made with.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from components.data.arrays import DataSpec
+from components.errors import UserError
+from components.models import classification
+from components.models.task import Goal, Task, TrainingConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class Config(TrainingConfig):
+    filters: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per convolution")
+    kernel_size: int = Field(ge=1, description="an integer >= 1")
+    batch_norm: bool = Field(description="true | false, after each convolution and hidden dense layer")
+    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), the share of activations left out")
+    dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layer widths; [] for none")
+
+
+class CNN(nn.Module):
+    """Images (batch, channels, height, width) → logits (batch, classes)."""
+
+    def __init__(self, config: Config, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        shrink = len(config.filters) * (config.kernel_size - 1)
+        pooled = ((height - shrink) // 2, (width - shrink) // 2)
+
+        features: list[nn.Module] = []
+        for inputs, outputs in pairwise((channels, *config.filters)):
+            features.append(nn.Conv2d(inputs, outputs, config.kernel_size))
+            if config.batch_norm:
+                features.append(nn.BatchNorm2d(outputs))
+            features.append(nn.ReLU())
+        self.features = nn.Sequential(*features, nn.MaxPool2d(2), nn.Dropout(config.dropout), nn.Flatten())
+
+        widths = (config.filters[-1] * pooled[0] * pooled[1], *config.dense)
+        hidden: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            hidden.append(nn.Linear(inputs, outputs))
+            if config.batch_norm:
+                hidden.append(nn.BatchNorm1d(outputs))
+            hidden.append(nn.ReLU())
+        self.classifier = nn.Sequential(*hidden, nn.Linear(widths[-1], classes))
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images))
+        return logits
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def build(config: Config, data: DataSpec) -> CNN:
+    """The untrained network for such images. Raises UserError when they are too small for it."""
+    shape = data.input_shape
+    if len(shape) != 3:
+        raise UserError(f"cnn.data: {config.data} has inputs of shape {shape}; the CNN needs images")
+    left = min(shape[1:]) - len(config.filters) * (config.kernel_size - 1)
+    if left < 2:
+        raise UserError(
+            f"cnn.filters: {len(config.filters)} convolutions of {config.kernel_size} x {config.kernel_size} leave "
+            f"nothing of a {shape[1]} x {shape[2]} image; shorten cnn.filters or lower cnn.kernel_size"
+        )
+    return CNN(config, shape, len(data.classes))
+
+
+TASK = Task(
+    name="cnn",
+    config=Config,
+    build=build,
+    batch=classification.image_batch,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    goal=Goal("accuracy", more=True),
+)

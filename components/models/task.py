@@ -1,0 +1,184 @@
+"""What a model family is to the rest of the tool: the Task, and how to load one by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from components.data.arrays import DataSpec, Split
+from components.params.declarations import MODELS, declaration
+from components.params.section import Section
+
+READ_BEFORE = "a stage before the training reads it; change it in the model's own section"
+NOT_COMPARABLE = "trials that differ in it could not be compared"
+
+
+class TrainingConfig(Section):
+    """What every family's section says about its training; loop.py reads these."""
+
+    data: str = Field(description="the name of a data set's section")
+    seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
+    epochs: int = Field(ge=1, description="an integer >= 1")
+    batch_size: int = Field(ge=1, description="an integer >= 1, examples over all workers together")
+    optimizer: Literal["adam", "sgd", "nadam"] = Field(description="adam | sgd | nadam")
+    learning_rate: float = Field(gt=0, description="a number > 0")
+    momentum: float = Field(ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
+    l1: float = Field(ge=0, description="a number >= 0, times the sum of |weights|, added to the loss")
+    l2: float = Field(ge=0, description="a number >= 0, times the sum of squared weights, added to the loss")
+    clip: Literal["none", "value", "norm"] = Field(description="none | value | norm")
+    clip_limit: float = Field(gt=0, description="a number > 0: largest gradient component, or largest norm")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="auto (bfloat16 on a GPU that has it, else float32) | float32 | bfloat16"
+    )
+    channels_last: Literal["auto"] | bool = Field(
+        description="auto (where there are convolutions) | true | false, memory order of images and convolutions"
+    )
+    compile: Literal["auto"] | bool = Field(
+        description="auto (on a GPU, in trainings of 50,000 steps or more) | true | false: compiled by torch"
+    )
+    patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
+    keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the training begins with weights that an earlier stage left."""
+        return False
+
+    @property
+    def small(self) -> bool:
+        """Whether its training gains little from a second core, so that two such train better side by side."""
+        return True
+
+    @property
+    def quicker_on_all(self) -> bool:
+        """Whether a training that has a machine to itself is quicker on all of its cores than on one."""
+        return not self.small
+
+    @classmethod
+    def unsearchable(cls) -> dict[str, str]:
+        """The keys that no sweep can vary, each with the reason."""
+        return {"data": NOT_COMPARABLE}
+
+
+class Batch(NamedTuple):
+    """One batch. `inputs` and `targets` have one row per example, on the same device."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+    def to(self, device: torch.device, channels_last: bool = False) -> Batch:
+        images = channels_last and self.inputs.dim() == 4
+        order = torch.channels_last if images else torch.preserve_format
+        return Batch(self.inputs.to(device, memory_format=order), self.targets.to(device))
+
+
+def read_inputs(split: Split, rows: np.ndarray) -> torch.Tensor:
+    """The inputs of these rows: images as float32 in [0, 1], stored features as they are."""
+    values = torch.from_numpy(split.arrays["inputs"][rows])
+    if values.dtype == torch.uint8:
+        return values.float().div_(255)
+    return values.view(torch.bfloat16) if values.dtype == torch.int16 else values
+
+
+def any_order(split: Split, rows: np.ndarray, batch_size: int, generator: torch.Generator | None) -> np.ndarray:
+    """The rows shuffled by the generator; as they are without one."""
+    return rows if generator is None else rows[torch.randperm(len(rows), generator=generator).numpy()]
+
+
+def no_augmentation(config: Any, batch: Batch) -> Batch:
+    return batch
+
+
+def nothing_drawn(config: Any, batch: Batch, random: torch.Generator | None) -> Batch:
+    return batch
+
+
+def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
+    return data
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What trainings of a family are compared by: a measure of the validation part, and whether more is better."""
+
+    measure: str
+    more: bool
+
+    @property
+    def sign(self) -> int:
+        """Times the measure: what is better the larger it is."""
+        return 1 if self.more else -1
+
+
+@dataclass(frozen=True)
+class Task:
+    """A family of models. Every callable is a plain function in the family's own file.
+
+    build:    (config, data spec) → untrained module. Raises UserError when the data does not fit the config.
+    batch:    (split, row numbers) → Batch on the CPU, read whole, with no per-example Python.
+    loss:     (config, module output, batch) → mean loss over the batch, a scalar.
+    metrics:  (module output, batch) → name → sum over the batch's rows; divided by the count later.
+    augment:  (config, batch on the device) → batch; in training only.
+    draw:     (config, batch on the device, generator) → batch: what chance does to examples in training and in
+              validation alike, such as noise. The generator is None in training: PyTorch's own.
+    derive:   (config, split, empty folder) → the examples that it trains on where these are not the data set's own
+              rows, or None. They are made by the features stage.
+    spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
+    order:    (split, rows, batch size over all workers, generator) → the rows in the order in which they are cut into
+              batches; the generator, which alone may bring chance in, is None outside training.
+    goal:     what a sweep looks for.
+    both:     (config, module output, batch) → (what `loss` gives, what `metrics` gives), for a family where these share
+              most of their work; metrics have no gradients.
+    """
+
+    name: str
+    config: type[TrainingConfig]
+    build: Callable[[Any, DataSpec], nn.Module]
+    batch: Callable[[Split, np.ndarray], Batch]
+    loss: Callable[[Any, torch.Tensor, Batch], torch.Tensor]
+    metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
+    augment: Callable[[Any, Batch], Batch] = no_augmentation
+    draw: Callable[[Any, Batch, torch.Generator | None], Batch] = nothing_drawn
+    derive: Callable[[Any, Split, Path], Split] | None = None
+    spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
+    order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
+    goal: Goal = Goal("loss", more=False)
+    both: Callable[[Any, torch.Tensor, Batch], tuple[torch.Tensor, Mapping[str, torch.Tensor]]] | None = None
+
+    def measured(
+        self, config: Any, outputs: torch.Tensor, batch: Batch
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """(loss, metrics)."""
+        if self.both is not None:
+            return self.both(config, outputs, batch)
+        return self.loss(config, outputs, batch), self.metrics(outputs.detach(), batch)
+
+
+def load_task(name: str) -> Task:
+    """The task declared in components/models/families/<name>.py. Raises UserError if there is none."""
+    task: Task = declaration(MODELS, name, "TASK", kind="model")
+    return task
+
+
+def frozen(model: nn.Module) -> set[str]:
+    """The names of the parameters that training leaves as they are: those of the untrained model."""
+    return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+def untrained(task: Task, config: TrainingConfig, data: DataSpec, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The model that a training begins with, the same one each time: by the seed, then with `weights` if there are any.
+
+    weights: published ones, for a task whose model has `start`.
+    """
+    torch.manual_seed(config.seed)
+    model = task.build(config, data)
+    if weights:
+        model.start(weights)  # type: ignore[operator]
+    return model

@@ -1,0 +1,54 @@
+"""The training stage's command.
+
+    python -m components.train cnn
+
+RAY_ADDRESS joins a cluster; TRAINYARD_WORKERS asks for several workers.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before the imports, which take seconds
+    import argparse
+
+    from components.process.command import begin
+
+    parser = argparse.ArgumentParser(prog="python -m components.train", description="Train one model.")
+    parser.add_argument("model", help="a model's name, such as cnn")
+    given = begin(parser)
+
+import sys
+from pathlib import Path
+
+from components.errors import TrainingError
+from components.models.task import TrainingConfig, load_task
+from components.params import params
+from components.prepare.features import training_split
+from components.prepare.weights import check_fits
+from components.process import allocator, cores
+from components.process.command import run
+from components.train.stage import INTERRUPTED, train
+
+
+def main(name: str) -> None:
+    settings = params.load()
+    task = load_task(name)
+    config = settings.sections[name]
+    assert isinstance(config, TrainingConfig)
+    cores.use(one=not config.quicker_on_all)
+    allocator.keep_freed()
+    split = training_split(settings.paths, name, config)
+    weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
+    if weights:
+        check_fits(weights, config, split)
+    runs = Path(settings.paths.runs) / f"train@{name}"
+    try:
+        train(task, config, split, runs, Path(settings.paths.models) / name, weights)
+    except TrainingError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print(f"{name}: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    run(lambda: main(given.model))

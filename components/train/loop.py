@@ -1,0 +1,290 @@
+"""The one training loop: one worker's epochs. torch only; Ray Train, Ray Tune and the tests all call it.
+
+With several workers torch.distributed is already set up; every worker calls `fit` with the same arguments
+and takes its share of each global batch. Examples, order and averaged gradients do not depend on how many
+workers there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from components.data.arrays import Part, Split
+from components.errors import UserError
+from components.models.task import Batch, Task, TrainingConfig, frozen, untrained
+from components.train import batch_norm, compiled, gradients
+from components.train.gradient_norms import LayerStatistics
+from components.train.gradients import clip_gradients, make_optimizer, penalty
+from components.train.sums import Sums
+
+State = dict[str, Any]
+Report = Callable[[Mapping[str, float], State | None], None]
+VALIDATED_AT_ONCE = 128  # examples, at most four batches; more leave a CPU's caches
+
+
+class Training:
+    """A model in training, with everything that a checkpoint holds.
+
+    history: one dict per finished epoch: epoch, loss, validation_loss, each metric and its validation_
+             twin, gradient_norm, and `layers`: name → {gradient, update}.
+    best:    {"epoch", "validation_loss", "model"} of the lowest validation loss so far, the model as `learnt` has it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        split: Split,
+        device: torch.device,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.task, self.config, self.split, self.device = task, config, split, device
+        self.rank = distributed.get_rank() if distributed.is_initialized() else 0
+        self.world = distributed.get_world_size() if distributed.is_initialized() else 1
+        torch.set_deterministic_debug_mode("warn")
+        # Else torch fills each new array before it is written.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        model = untrained(task, config, split.spec, weights or {}).to(device)
+        self.channels_last = config.channels_last is True or (config.channels_last == "auto" and _convolves(model))
+        self.model = model.to(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
+        self.norms = batch_norm.trained(self.model)
+        self._check_batch_size()
+        self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        steps = config.epochs * math.ceil(len(split.rows["train"]) / config.batch_size)
+        self.compiled = compiled.network(self.parallel, config, device, steps)
+        self.optimizer = make_optimizer(self.model, config)
+        self.sampler = torch.Generator().manual_seed(config.seed)
+        torch.manual_seed(config.seed + 1 + self.rank)  # dropout differs from worker to worker
+        self.history: list[dict[str, Any]] = []
+        self.best: State | None = None
+
+    def _check_batch_size(self) -> None:
+        """Raises UserError, on all workers alike, where one of them would get too few examples of a batch."""
+        name, size, each = self.task.name, self.config.batch_size, 2 if self.norms and self.world > 1 else 1
+        if size < each * self.world:
+            raise UserError(
+                f"{name}.batch_size: {size} is not enough for {self.world} workers"
+                f"{', each of which needs two examples for batch norm' if each > 1 else ''}; set it to "
+                f"{each * self.world} or more, or TRAINYARD_WORKERS to {max(1, size // each)} or less"
+            )
+
+    @property
+    def finished(self) -> bool:
+        return is_finished(self.config, self.history, self.best)
+
+    def network(self, examples: int) -> nn.Module:
+        """What computes the outputs of a global batch: an odd one, as the last may be, is not worth compiling for."""
+        whole = self.compiled is not None and examples == self.config.batch_size
+        return self.compiled if whole else self.parallel  # type: ignore[return-value]
+
+    def state(self) -> State:
+        """Everything that the next epoch depends on. A collective call: every worker makes it."""
+        rng: list[dict[str, Tensor]] = [{} for _ in range(self.world)]
+        own = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.world > 1:
+            distributed.all_gather_object(rng, own)
+        else:
+            rng = [own]
+        return {
+            "model": self.learnt(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.get_state(),
+            "rng": rng,
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def learnt(self) -> dict[str, Tensor]:
+        """What training changes of the model: its state without frozen weights, which need not be kept each epoch."""
+        unchanged = frozen(self.model)
+        return {name: value for name, value in self.model.state_dict().items() if name not in unchanged}
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`. With another number of workers dropout's random numbers start anew."""
+        lacking = self.model.load_state_dict(state["model"], strict=False)
+        assert not lacking.unexpected_keys
+        assert {*lacking.missing_keys} <= frozen(self.model)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.set_state(state["sampler"].cpu())
+        self.history, self.best = list(state["history"]), state["best"]
+        if len(state["rng"]) == self.world:
+            own = state["rng"][self.rank]
+            torch.set_rng_state(own["cpu"].cpu())
+            if "cuda" in own and self.device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
+        else:
+            torch.manual_seed(self.config.seed + (len(self.history) + 1) * self.world + self.rank)
+
+
+def _convolves(model: nn.Module) -> bool:
+    """Whether it has convolutions of images, which libraries compute faster where an image's channels lie together."""
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())
+
+
+def is_finished(config: TrainingConfig, history: list[dict[str, Any]], best: State | None) -> bool:
+    """All epochs are done, or the last `patience` epochs brought no lower validation loss."""
+    waited = len(history) - (best["epoch"] if best else 0)
+    return len(history) >= config.epochs or 0 < config.patience <= waited
+
+
+def fit(
+    task: Task,
+    config: TrainingConfig,
+    split: Split,
+    device: torch.device,
+    report: Report,
+    resume: State | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> Training:
+    """Train until finished, from `resume` if given, and return the training.
+
+    weights: published ones that the untrained model starts from, if it is one that does.
+    After each epoch every worker calls report(metrics, state), with state None except on rank 0.
+    Raises UserError when the data do not fit the config, or the loss stops being finite.
+    """
+    training = Training(task, config, split, device, weights)
+    if resume is not None:
+        training.restore(resume)
+    while not training.finished:
+        started = time.perf_counter()
+        epoch = _train_epoch(training)
+        if training.norms:
+            _settle_statistics(training)
+        epoch |= {f"validation_{k}": v for k, v in validate(training, "validation").items()}
+        _check_finite(training, epoch)
+        training.history.append({"epoch": len(training.history) + 1, **epoch})
+        if training.best is None or epoch["validation_loss"] < training.best["validation_loss"]:
+            training.best = {
+                "epoch": len(training.history),
+                "validation_loss": epoch["validation_loss"],
+                "model": {k: v.detach().clone() for k, v in training.learnt().items()},
+            }
+        seconds = time.perf_counter() - started
+        flat = {k: v for k, v in training.history[-1].items() if k != "layers"}
+        speed = {"seconds": seconds, "examples_per_second": len(split.rows["train"]) / seconds}
+        state = training.state()
+        report({**flat, **speed}, state if training.rank == 0 else None)
+    return training
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """Mixed precision in bfloat16, if asked for, or on `auto` if the device is a GPU that has it."""
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and has_it):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _batch_size(config: TrainingConfig, part: Part) -> int:
+    """Examples of a global batch. Where no gradients are kept, a small network has room for more at once."""
+    if part == "train" or not config.small:
+        return config.batch_size
+    return min(4 * config.batch_size, max(config.batch_size, VALIDATED_AT_ONCE))
+
+
+def _cuts(training: Training, rows: int, part: Part) -> list[int]:
+    """Where each global batch begins, and the end of the last.
+
+    In training with batch norm each worker needs two examples, or it could normalise none: a last batch with fewer
+    joins the one before.
+    """
+    begins = [*range(0, rows, _batch_size(training.config, part))]
+    if training.norms and part == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
+        begins.pop()
+    return [*begins, rows]
+
+
+def _batches(training: Training, part: Part, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
+    """This worker's share of each global batch, with its own and the global number of examples.
+
+    A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
+    """
+    size = _batch_size(training.config, part)
+    ordered = training.task.order(training.split, training.split.rows[part], size, random)
+    for begin, end in itertools.pairwise(_cuts(training, len(ordered), part)):
+        whole = ordered[begin:end]
+        share = whole[training.rank :: training.world]
+        taken = share if len(share) else whole[:1]
+        batch = training.task.batch(training.split, taken).to(training.device, training.channels_last)
+        yield batch, len(share), len(whole)
+
+
+def _train_epoch(training: Training) -> dict[str, Any]:
+    config, model = training.config, training.model
+    training.parallel.train()
+    steps = len(_cuts(training, len(training.split.rows["train"]), "train")) - 1
+    statistics = LayerStatistics(model, steps)
+    sums = Sums(training.device, training.world)
+    for batch, own, whole in _batches(training, "train", training.sampler):
+        gradients.clear(training.optimizer)
+        batch = training.task.draw(config, training.task.augment(config, batch), None)
+        with autocast(config, training.device):
+            with batch_norm.explained(training.task.name, training.world), compiled.explained(training.task.name):
+                outputs = training.network(whole)(batch.inputs)
+            # Metrics as soon as the loss, while the outputs are in the cores' caches.
+            loss, metrics = training.task.measured(config, outputs.float(), batch)
+        sums.add(loss.detach(), metrics, own)
+        # DistributedDataParallel averages over workers, whose shares may differ by one example.
+        objective = loss if own * training.world == whole else loss * (own * training.world / whole)
+        if config.l1 or config.l2:
+            objective = objective + penalty(model, config.l1, config.l2)
+        with compiled.explained(training.task.name):  # the way back is compiled when it is first gone
+            objective.backward()
+        statistics.before_step()
+        clip_gradients(model, config)
+        training.optimizer.step()
+        statistics.after_step()
+    return {**sums.means(), "gradient_norm": statistics.total(), "layers": statistics.layers()}
+
+
+@torch.no_grad()
+def _settle_statistics(training: Training) -> None:
+    """Measure batch norm's means and variances anew, with the epoch's weights, before these are validated and kept."""
+    drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)
+    with batch_norm.measured_anew(training.model, training.norms):
+        # In an order of chance, the same each time: rows may lie sorted by class.
+        shuffled = torch.Generator().manual_seed(training.config.seed)
+        for batch, own, _ in itertools.islice(_batches(training, "train", shuffled), batch_norm.MEASURED_BATCHES):
+            if own:
+                batch = training.task.draw(training.config, batch, drawn)
+                with autocast(training.config, training.device):
+                    training.model(batch.inputs)
+
+
+@torch.no_grad()
+def validate(training: Training, part: Part) -> dict[str, float]:
+    """Mean loss and metrics over a part, every example counted once, over all workers."""
+    if training.world > 1:
+        for buffer in training.model.buffers():  # batch norm's, from rank 0, whose model is kept
+            distributed.broadcast(buffer, src=0)
+    training.model.eval()
+    sums = Sums(training.device, training.world)
+    drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
+    for batch, own, _ in _batches(training, part, random=None):
+        batch = training.task.draw(training.config, batch, drawn)
+        with autocast(training.config, training.device):
+            outputs = training.model(batch.inputs)
+        sums.add(*training.task.measured(training.config, outputs.float(), batch), own)
+    return sums.means()
+
+
+def _check_finite(training: Training, epoch: Mapping[str, Any]) -> None:
+    name = training.task.name
+    for key in ("loss", "validation_loss"):
+        if not math.isfinite(epoch[key]):
+            raise UserError(
+                f"{name}: the {key.replace('_', ' ')} became {epoch[key]} in epoch {len(training.history) + 1}: "
+                f"the gradients explode; lower {name}.learning_rate ({training.config.learning_rate}) "
+                f"or set {name}.clip to norm or value"
+            )
