@@ -38,7 +38,8 @@ from components.data.formats import images, text_files
 from components.data.formats.folders import files_below
 from components.data.text import vocabulary
 from components.errors import UserError
-from components.evaluate.results import results_of
+from components.evaluate.evaluation import evaluation_of
+from components.evaluate.results import Results, results_of
 from components.models import artifact
 from components.models.artifact import Artifact
 from components.params import params
@@ -65,20 +66,19 @@ class Read:
     notes: dict[str, str]
 
 
-def predictions(trained: Artifact, given: Iterator[Read]) -> Iterator[dict[str, Any]]:
+def predictions(trained: Artifact, results: Results, given: Iterator[Read]) -> Iterator[dict[str, Any]]:
     """A dict for each input, in order: `input`, what the model says of it or `error`, `note` if it was odd."""
     waiting: list[Read] = []
     for read in given:
         waiting.append(read)
         if len(waiting) == AT_ONCE:
-            yield from _described(trained, waiting)
+            yield from _described(trained, results, waiting)
             waiting = []
-    yield from _described(trained, waiting)
+    yield from _described(trained, results, waiting)
 
 
 @torch.inference_mode()
-def _described(trained: Artifact, given: Sequence[Read]) -> Iterator[dict[str, Any]]:
-    results = results_of(trained.task.name)
+def _described(trained: Artifact, results: Results, given: Sequence[Read]) -> Iterator[dict[str, Any]]:
     usable = [read.numbers for read in given if read.numbers is not None]
     told: Iterator[dict[str, Any]] = iter(())
     if usable:
@@ -218,7 +218,8 @@ def main(name: str, given_input: str, promoted: bool) -> None:
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(encoding="utf-8")
-    for line in predictions(trained, reader.inputs(given_input)):
+    results = results_of(trained.task.name, evaluation_of(settings))
+    for line in predictions(trained, results, reader.inputs(given_input)):
         failed += "error" in line
         print(json.dumps(line, ensure_ascii=False), flush=True)
     if failed:

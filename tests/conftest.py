@@ -30,6 +30,8 @@ from components.data.download import download
 from components.data.split import split
 from components.data.synthetic import flowers, reviews, scenes
 from components.data.text import stage
+from components.evaluate.evaluation import Config as Evaluation
+from components.evaluate.evaluation import evaluation_of
 from components.models.families import cnn
 from components.params import params
 
@@ -101,6 +103,11 @@ def made_split(made_splits: Callable[[str], Split]) -> Split:
 @pytest.fixture(scope="session")
 def committed() -> params.Params:
     return params.load(REPO / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def evaluation(committed: params.Params) -> Evaluation:
+    return evaluation_of(committed)
 
 
 @pytest.fixture(scope="session")

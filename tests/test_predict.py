@@ -19,6 +19,8 @@ from PIL import Image
 from components.data.arrays import Split
 from components.data.synthetic import reviews
 from components.errors import UserError
+from components.evaluate.evaluation import Config as Evaluation
+from components.evaluate.evaluation import evaluation_of
 from components.evaluate.results import results_of
 from components.models import artifact
 from components.models.artifact import Artifact
@@ -66,8 +68,9 @@ def lstm(trained: Callable[[str], Artifact]) -> Artifact:
 
 
 def asked(model: Artifact, given: str) -> list[dict[str, Any]]:
-    reader = reader_for(model, params.load(REPO / "params.yaml"))
-    found = list(predictions(model, reader.inputs(given)))
+    settings = params.load(REPO / "params.yaml")
+    reader, results = reader_for(model, settings), results_of(model.task.name, evaluation_of(settings))
+    found = list(predictions(model, results, reader.inputs(given)))
     json.dumps(found)
     return found
 
@@ -194,13 +197,17 @@ def test_a_digit_in_a_file_is_what_it_is_in_the_split(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["detection", "sliding_window", "ssd"])
 def test_a_picture_in_a_file_is_what_it_is_in_the_split(
-    name: str, trained: Callable[[str], Artifact], made_splits: Callable[[str], Split], tmp_path: Path
+    name: str,
+    trained: Callable[[str], Artifact],
+    made_splits: Callable[[str], Split],
+    evaluation: Evaluation,
+    tmp_path: Path,
 ) -> None:
     model, split = trained(name), made_splits("voc")
     image = np.asarray(split.arrays["inputs"][split.rows["test"][0]])
     Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / "scene.png")
     inputs = torch.from_numpy(image[None].copy()).float() / 255
-    results = results_of(name)
+    results = results_of(name, evaluation)
     (expected,) = results.describe(model.model, model.spec, inputs, results.predict(model.model, inputs))
     assert asked(model, str(tmp_path / "scene.png")) == [{"input": str(tmp_path / "scene.png"), **expected}]
 

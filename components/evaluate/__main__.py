@@ -17,6 +17,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
 from pathlib import Path
 
 from components.data.arrays import open_split
+from components.evaluate.evaluation import evaluation_of
 from components.evaluate.stage import evaluate
 from components.models import artifact
 from components.params import params
@@ -28,11 +29,13 @@ from components.process.command import run
 def main(name: str) -> None:
     cores.use()
     allocator.keep_freed()
-    paths = params.load().paths
+    settings = params.load()
+    paths = settings.paths
     trained = artifact.load(Path(paths.models) / name)
     split = open_split(Path(paths.split) / trained.config.data)
     timing = Path(paths.runs) / TIMINGS / f"{name}.json"
-    found = evaluate(trained, split, Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name, timing)
+    metrics, plots = Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name
+    found = evaluate(trained, split, evaluation_of(settings), metrics, plots, timing)
     shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in found.items())
     print(f"{name} on the test part: {shown}", flush=True)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from components.data.arrays import DataSpec, Split
+from components.evaluate.evaluation import Detections
 from components.models.objects.many_objects import objects_of
 from components.plots.file_names import AVERAGE_PRECISION
 from components.plots.images import Box, draw_boxes
@@ -34,19 +35,18 @@ METRICS = {
 }
 
 
-def kept(scores: Tensor, boxes: Tensor, score: float, overlap: float) -> Tensor:
+def kept(scores: Tensor, boxes: Tensor, own: Detections) -> Tensor:
     """One picture's detections, (DETECTIONS, 6), after non-maximum suppression within each class.
 
-    scores: (boxes, classes). boxes: (boxes, 4). score: the least that counts. overlap: the largest intersection over
-    union that two detections of one class may have.
+    scores: (boxes, classes). boxes: (boxes, 4).
     """
     number = min(BEFORE_NMS, len(scores))
     values, places = scores.topk(number, dim=0)
     values, places = values.t().flatten(), places.t().flatten()
     labels = torch.arange(scores.shape[1], device=scores.device).repeat_interleave(number)
-    sure = values >= score
+    sure = values >= own.score
     values, found, labels = values[sure], boxes[places[sure]], labels[sure]
-    chosen = batched_nms(found, values, labels, overlap)[:DETECTIONS]
+    chosen = batched_nms(found, values, labels, own.nms)[:DETECTIONS]
     detections = torch.cat([labels[chosen, None].float(), values[chosen, None], found[chosen]], dim=1)
     padding = torch.tensor([-1.0, 0, 0, 0, 0, 0], device=scores.device).expand(DETECTIONS - len(chosen), 6)
     return torch.cat([detections, padding])

@@ -15,6 +15,7 @@ from torch import nn
 
 from components.data.arrays import DataSpec, Split
 from components.errors import UserError
+from components.evaluate.evaluation import Config
 from components.params.declarations import EVALUATIONS
 from components.plots.metric import Metric
 
@@ -43,10 +44,13 @@ class Results:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
-def results_of(name: str) -> Results:
-    """The results declared in components/evaluate/<name>.py. Raises UserError if there is no such file."""
+def results_of(name: str, evaluation: Config) -> Results:
+    """The RESULTS of components/evaluate/<name>.py: Results, or what makes them from its values of params.yaml.
+
+    Raises UserError if there is no such file.
+    """
     module = f"{EVALUATIONS}.{name}"
     if find_spec(module) is None:
         raise UserError(f"{name}: {module.replace('.', '/')}.py is missing, which says how a {name} is tested")
-    results: Results = importlib.import_module(module).RESULTS
-    return results
+    declared: Results | Callable[[Any], Results] = importlib.import_module(module).RESULTS
+    return declared if isinstance(declared, Results) else declared(getattr(evaluation, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from components.data.arrays import Split
 from components.evaluate import many_objects
+from components.evaluate.evaluation import Detections
 from components.evaluate.results import Results
 from components.models.families.sliding_window import SlidingWindow
 from components.models.objects.many_objects import objects_of
@@ -21,15 +23,15 @@ WINDOWS_AT_ONCE = 256
 
 
 @torch.inference_mode()
-def predict(model: SlidingWindow, images: Tensor) -> Tensor:
+def predict(own: Detections, model: SlidingWindow, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
-    config = model.config
-    boxes = config.windows.boxes().to(images.device)
+    windows = model.config.windows
+    boxes = windows.boxes().to(images.device)
     found = []
     for image in images:
-        crops = config.windows.crops(image, torch.arange(len(boxes)))
+        crops = windows.crops(image, torch.arange(len(boxes)))
         logits = torch.cat([model(part).float() for part in crops.split(WINDOWS_AT_ONCE)])
-        found.append(many_objects.kept(logits.softmax(dim=1)[:, :-1], boxes, config.score, config.nms))
+        found.append(many_objects.kept(logits.softmax(dim=1)[:, :-1], boxes, own))
     return torch.stack(found).cpu()
 
 
@@ -45,4 +47,8 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     return {**many_objects.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
 
 
-RESULTS = Results(evaluate, many_objects.describe, predict, many_objects.METRICS)
+def results(own: Detections) -> Results:
+    return Results(evaluate, many_objects.describe, partial(predict, own), many_objects.METRICS)
+
+
+RESULTS = results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from components.data.arrays import Split
 from components.evaluate import many_objects
+from components.evaluate.evaluation import Detections
 from components.evaluate.results import Results
 from components.models.families.ssd import SSD
 from components.models.objects.default_boxes import Outputs, decoded
@@ -19,11 +21,11 @@ from components.plots.metric import Metric
 
 
 @torch.inference_mode()
-def predict(model: SSD, images: Tensor) -> Tensor:
+def predict(own: Detections, model: SSD, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
     outputs = Outputs.of(model(images).float())
     found = [
-        many_objects.kept(scores, decoded(offsets, boxes), model.config.score, model.config.nms)
+        many_objects.kept(scores, decoded(offsets, boxes), own)
         for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
     ]
     return torch.stack(found).cpu()
@@ -37,4 +39,10 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
 
 
 METRICS = {**many_objects.METRICS, "surest_right": Metric("surest box right")}
-RESULTS = Results(evaluate, many_objects.describe, predict, METRICS)
+
+
+def results(own: Detections) -> Results:
+    return Results(evaluate, many_objects.describe, partial(predict, own), METRICS)
+
+
+RESULTS = results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from components.data.arrays import DataSpec, Split
 from components.data.text.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
+from components.evaluate.evaluation import Words
 from components.evaluate.results import Results
 from components.models.families.word2vec import Word2Vec
 from components.plots.metric import Metric
@@ -78,29 +80,37 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
     figure.savefig(file, dpi=160, metadata={"Software": None})
 
 
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+def evaluate(
+    own: Words, model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path
+) -> Mapping[str, float]:
     """The test loss; a table of nearest words and a map of the most frequent."""
     assert isinstance(model, Word2Vec)
     assert split.text is not None
-    _write(model.vectors.weight, split.text, model.config.shown, model.config.nearest_of, folder)
+    _write(model.vectors.weight, split.text, own.shown, own.nearest_of, folder)
     found = (outputs[:, 0].double() / outputs[:, 1].double().clamp(min=1)).mean().item()
     return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
 
 
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+def describe(own: Words, model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
     """For each text its known words, each with the nearest five and their cosines."""
     assert isinstance(model, Word2Vec)
     assert data.text is not None
     described = []
     for numbers in inputs.tolist():
-        own = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
-        nearest = nearest_words(model.vectors.weight, own, NEAREST, model.config.nearest_of)
+        known = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
+        nearest = nearest_words(model.vectors.weight, known, NEAREST, own.nearest_of)
         named = [{data.text.words[n - FIRST]: round(c, 4) for n, c in pairs} for pairs in nearest]
-        found = {data.text.words[n - FIRST]: near for n, near in zip(own, named, strict=True)}
+        found = {data.text.words[n - FIRST]: near for n, near in zip(known, named, strict=True)}
         words, unknown = sum(n != PADDING for n in numbers), numbers.count(UNKNOWN)
         described.append({"nearest": found, "words": words, "unknown": unknown})
     return described
 
 
 METRICS = {"vocabulary": Metric("distinct words", of_test=False)}
-RESULTS = Results(evaluate, describe, metrics=METRICS)
+
+
+def results(own: Words) -> Results:
+    return Results(partial(evaluate, own), partial(describe, own), metrics=METRICS)
+
+
+RESULTS = results

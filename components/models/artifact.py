@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -90,7 +91,11 @@ def load(folder: Path) -> Artifact:
     except FileNotFoundError:
         raise UserError(f"{folder}: no trained model here; `dvc repro` trains it") from None
     task = load_task(description["task"])
-    config = task.config.model_validate_json(json.dumps(description["config"]))
+    try:
+        config = task.config.model_validate_json(json.dumps(description["config"]))
+    except ValidationError as error:
+        keys = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors()}))
+        raise UserError(f"{folder}: trained by another version of this tool ({keys}); train it anew") from None
     data = description["data"]
     spec = DataSpec(
         tuple(data["input_shape"]),

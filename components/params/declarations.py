@@ -20,7 +20,7 @@ from components.params.section import Section
 MODELS, DATASETS = "components.models.families", "components.data.datasets"
 BASELINES, STUDIES = "components.baselines", "components.studies"
 EVALUATIONS = "components.evaluate"
-PACKAGES = (MODELS, DATASETS, BASELINES, STUDIES)
+PACKAGES = (MODELS, DATASETS, BASELINES, STUDIES, EVALUATIONS)
 TOP = Path(__file__).resolve().parents[2]
 A_CONFIG = re.compile(r"^(class Config\b|Config\s*[:=])", re.MULTILINE)
 

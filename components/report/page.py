@@ -20,7 +20,7 @@ from components.errors import UserError
 from components.files import whole_folder
 from components.models.artifact_files import DESCRIPTION, HISTORY, LAYERS
 from components.plots import charts
-from components.plots.file_names import AVERAGE_PRECISION, CONFIG, SWEEP
+from components.plots.file_names import AVERAGE_PRECISION, CONFIG, EVALUATION, SWEEP
 from components.plots.metric import Metric, named, read_names
 from components.plots.tables import Table, read_tables
 
@@ -108,7 +108,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         figures=figures,
         tables=read_tables(plots)[1],
         pictures=_pictures(plots),
-        config=described["config"],
+        config={**described["config"], **json.loads((plots / EVALUATION).read_text(encoding="utf-8"))},
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from components.data.arrays import DataSpec, Part, Split
@@ -26,8 +25,6 @@ BACKGROUND = "background"
 
 class Config(transfer.Config):
     windows: Windows
-    score: float = Field(ge=0, lt=1, description="a number in [0, 1): the least probability of a detection")
-    nms: float = Field(gt=0, le=1, description="a number in (0, 1]: the most that two detections of a class overlap")
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:

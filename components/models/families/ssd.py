@@ -31,8 +31,6 @@ class Config(PretrainedConfig):
     backbone: str = Field(
         description=f"{SSD300} | {SSDLITE320} | a model of timm or torchvision, which gets SSDLite's layers"
     )
-    score: float = Field(ge=0, lt=1, description="a number in [0, 1): the least probability of a detection")
-    nms: float = Field(gt=0, le=1, description="a number in (0, 1]: the most that two detections of a class overlap")
 
     @property
     def small(self) -> bool:

@@ -29,8 +29,6 @@ class Config(TrainingConfig):
         ge=0, le=1, description="a number from 0 to 1: noise is drawn by frequency to this power"
     )
     subsample: float = Field(gt=0, description="a number > 0: words of a larger share are passed over the more often")
-    nearest_of: int = Field(ge=1, description="an integer >= 1: the most frequent words, of which the nearest are told")
-    shown: tuple[str, ...] = Field(description="a list of words whose nearest the report shows")
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:

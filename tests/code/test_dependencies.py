@@ -18,6 +18,7 @@ from components.code import imports
 from components.code.imports import closure, digests, imported
 from components.code.stage import REPORT, STEPS, modules_of, write
 from components.errors import UserError
+from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of
 from components.params import params
 from components.params.declarations import MODELS, declared_in
@@ -73,6 +74,11 @@ def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
     assert "components.params.params" in imported("components.train.__main__")  # from components.params import params
     assert "components.models.families.transfer" in imported("components.studies.reuse")
     assert "components.params.section" in closure(["components.data.datasets.mnist"])
+
+
+def test_what_only_an_evaluation_reads_is_a_parameter_of_evaluations_alone() -> None:
+    readers = [name for name, stage in stages().items() if "evaluation" in stage.get("do", stage).get("params", [])]
+    assert readers == ["evaluate"]
 
 
 # What an edit makes stale
@@ -200,8 +206,10 @@ def test_code_that_python_cannot_read_is_named_with_its_line(file: str, tmp_path
     assert not (tmp_path / "data/code").exists()
 
 
-def test_a_model_that_nothing_tests_yet_is_trained_and_its_evaluation_says_which_file_is_missing(tree: Tree) -> None:
+def test_a_model_that_nothing_tests_yet_is_trained_and_its_evaluation_says_which_file_is_missing(
+    tree: Tree, evaluation: Evaluation
+) -> None:
     (tree.top / "components/evaluate/cnn.py").unlink()
     assert tree.stale() == {"evaluate@cnn"}
     with pytest.raises(UserError, match=r"components/evaluate/nosuch\.py is missing"):
-        results_of("nosuch")
+        results_of("nosuch", evaluation)

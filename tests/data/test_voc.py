@@ -20,7 +20,7 @@ from components.data.split import split, split_rows
 from components.errors import AnnotationError, UserError
 from components.params import params
 from tests.conftest import MIRROR, needs_mirror, with_source
-from tests.test_images import STORED
+from tests.data.test_images import STORED
 
 SIDE = 32
 WIDTH, HEIGHT = 64, 32

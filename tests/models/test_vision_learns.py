@@ -11,6 +11,7 @@ import pytest
 from components.data.arrays import Split, open_split
 from components.data.download import download
 from components.data.split import split
+from components.evaluate.evaluation import evaluation_of
 from components.evaluate.stage import evaluate
 from components.models import artifact
 from components.models.pretrained import PretrainedConfig
@@ -50,7 +51,7 @@ class Stages:
         model = self.folder / "models" / name
         artifact.save(model, task, config, learned.spec, training.state(), published)
         files = (self.folder / "metrics.json", self.folder / "plots" / name, self.folder / "timing.json")
-        return training, evaluate(artifact.load(model), self.split, *files)
+        return training, evaluate(artifact.load(model), self.split, evaluation_of(self.settings), *files)
 
 
 @pytest.fixture(scope="module")

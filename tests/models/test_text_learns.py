@@ -12,6 +12,7 @@ from components.data.download import download
 from components.data.split import split
 from components.data.text import stage
 from components.data.text.vocabulary import FIRST, numbers_by_word
+from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.word2vec import nearest_words
 from components.models.families import lstm, word2vec
 from components.models.families.word2vec import Word2Vec
@@ -53,16 +54,16 @@ def trained(reviews: Split, committed: params.Params) -> Training:
 
 
 def test_at_least_seven_of_ten_common_words_have_a_sensible_word_among_the_five_nearest(
-    reviews: Split, trained: Training
+    reviews: Split, trained: Training, evaluation: Evaluation
 ) -> None:
-    model = trained.model
+    model, own = trained.model, evaluation.word2vec
     assert isinstance(model, Word2Vec)
     assert reviews.text is not None
-    assert set(model.config.shown) == set(SENSIBLE)
+    assert set(own.shown) == set(SENSIBLE)
     places = numbers_by_word(reviews.text)
     found = {}
     for word, sensible in SENSIBLE.items():
-        (near,) = nearest_words(model.vectors.weight, [places[word]], 5, model.config.nearest_of)
+        (near,) = nearest_words(model.vectors.weight, [places[word]], 5, own.nearest_of)
         found[word] = sensible & {reviews.text.words[number - FIRST] for number, _ in near}
     assert sum(map(bool, found.values())) >= 7, found
 

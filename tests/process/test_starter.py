@@ -19,7 +19,7 @@ from components.code.imports import file_of
 from components.code.imports import program as program_of
 from components.process import openmp
 from tests.conftest import REPO
-from tests.served import waited_for
+from tests.flows.served import waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -126,7 +126,7 @@ def test_what_a_person_starts_goes_on_without_the_shell(way: str, note: Path) ->
 
 def test_every_stage_watches_before_its_imports() -> None:
     """They take seconds, in which DVC may be killed."""
-    from tests.test_dependencies import command, stages
+    from tests.code.test_dependencies import command, stages
 
     for stage in stages().values():
         code = ast.parse(file_of(program_of(command(stage))).read_text()).body

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from components.cluster.joining import free_port
+from tests.code.modules import recorded, recording
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
-from tests.modules import recorded, recording
 
 WHOLE_PIPELINE_SECONDS = 1500  # 47 stages; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from components.data.arrays import Split
 from components.data.dataset import load_dataset
+from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of
 from components.models import artifact
 from components.models.pretrained import PretrainedConfig
@@ -40,10 +41,12 @@ def test_there_are_models_and_sets() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, committed: params.Params) -> None:
+def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(
+    name: str, committed: params.Params, evaluation: Evaluation
+) -> None:
     task = load_task(name)
     assert task.name == name
-    assert callable(results_of(name).evaluate)
+    assert callable(results_of(name, evaluation).evaluate)
     assert issubclass(task.config, TrainingConfig)
     assert isinstance(committed.sections[name], task.config)
     assert name in stages()["train"]["foreach"]
@@ -92,7 +95,11 @@ def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
     "name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
 )  # of those on published backbones each takes seconds
 def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
-    name: str, committed: params.Params, made_splits: Callable[[str], Split], tmp_path: Path
+    name: str,
+    committed: params.Params,
+    evaluation: Evaluation,
+    made_splits: Callable[[str], Split],
+    tmp_path: Path,
 ) -> None:
     task = load_task(name)
     changes = {"epochs": 1, "weights": "none"} if issubclass(task.config, PretrainedConfig) else {"epochs": 1}
@@ -105,7 +112,7 @@ def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
     artifact.save(tmp_path / "model", task, config, examples.spec, training.state())
     model = artifact.load(tmp_path / "model").model
 
-    rows, results = split.rows["test"], results_of(name)
+    rows, results = split.rows["test"], results_of(name, evaluation)
     predictions = results.predict(model, task.batch(split, rows).inputs)
     plots = tmp_path / "plots"
     plots.mkdir()

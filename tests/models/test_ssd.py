@@ -16,6 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.evaluate import many_objects as detections_of_many
+from components.evaluate.evaluation import Detections
 from components.models.families import sliding_window, ssd
 from components.models.objects import default_boxes, many_objects
 from components.models.objects.default_boxes import Outputs, decoded, matches
@@ -177,7 +178,7 @@ def test_a_class_that_is_not_there_counts_for_nothing_and_finding_nothing_is_zer
 def test_of_detections_that_overlap_the_surest_of_each_class_is_kept() -> None:
     boxes = torch.tensor([A, (0.0, 0.0, 0.5, 0.45), B])
     scores = torch.tensor([[0.6, 0.1], [0.9, 0.2], [0.05, 0.3]])
-    kept = detections_of_many.kept(scores, boxes, score=0.1, overlap=0.45)
+    kept = detections_of_many.kept(scores, boxes, Detections(score=0.1, nms=0.45))
     assert kept.shape == (detections_of_many.DETECTIONS, 6)
     there = kept[kept[:, 0] >= 0]
     assert there[:, :2].tolist() == [pytest.approx(pair) for pair in ([0, 0.9], [1, 0.3], [1, 0.2])]
@@ -196,7 +197,8 @@ def test_one_step_with_perfect_scores_finds_every_object(
     scores = (
         torch.nn.functional.one_hot(chosen[..., 0].long().clamp_min(0), len(split.classes)) * (matched >= 0)[..., None]
     )
-    found = [detections_of_many.kept(s.float(), b, 0.5, 0.45) for s, b in zip(scores, chosen[..., 1:], strict=True)]
+    own = Detections(score=0.5, nms=0.45)
+    found = [detections_of_many.kept(s.float(), b, own) for s, b in zip(scores, chosen[..., 1:], strict=True)]
     assert detections_of_many.mean_average_precision(torch.stack(found), objects)[0]["map"] == pytest.approx(1)
 
 

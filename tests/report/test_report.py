@@ -12,6 +12,7 @@ import pytest
 
 from components.data.arrays import Split
 from components.errors import UserError
+from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.stage import evaluate
 from components.models import artifact
 from components.models.families.cnn import TASK
@@ -22,16 +23,17 @@ from tests.conftest import CPU, Config
 
 
 @pytest.fixture(scope="module")
-def evaluated(config: Config, made_split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluated(
+    config: Config, evaluation: Evaluation, made_split: Split, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with models/, metrics/, plots/ and report/ of a short training."""
     folder = tmp_path_factory.mktemp("data")
     settings = config(epochs=2)
     training = fit(TASK, settings, made_split, CPU, lambda *_: None)
     artifact.save(folder / "models" / "cnn", TASK, settings, made_split.spec, training.state())
     saved = artifact.load(folder / "models" / "cnn")
-    evaluate(
-        saved, made_split, folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing" / "cnn.json"
-    )
+    files = (folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing" / "cnn.json")
+    evaluate(saved, made_split, evaluation, *files)
     write_report(folder / "metrics", folder / "plots", folder / "timing", folder / "report")
     return folder
 
@@ -60,12 +62,12 @@ def test_an_artifact_gives_back_the_trained_model(evaluated: Path, config: Confi
 
 
 def test_evaluating_on_other_data_than_trained_on_is_refused(
-    evaluated: Path, made_split: Split, tmp_path: Path
+    evaluated: Path, evaluation: Evaluation, made_split: Split, tmp_path: Path
 ) -> None:
     trained = artifact.load(evaluated / "models" / "cnn")
     other = replace(made_split, classes=("a", "b"))
     with pytest.raises(UserError, match="trained on other data"):
-        evaluate(trained, other, tmp_path / "metrics.json", tmp_path / "plots", tmp_path / "timing.json")
+        evaluate(trained, other, evaluation, tmp_path / "metrics.json", tmp_path / "plots", tmp_path / "timing.json")
 
 
 def test_no_metrics_or_no_model_say_what_makes_them(tmp_path: Path) -> None:

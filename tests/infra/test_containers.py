@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from tests.conftest import REPO
-from tests.infra import FILES, INFRA, SECRET, pin, read
+from tests.infra.reading import FILES, INFRA, SECRET, pin, read
 
 VARIABLE = re.compile(r"\$\{(\w+)(:[-?])?([^}]*)\}")
 DOCS = REPO / "docs" / "cluster.md"

@@ -15,8 +15,8 @@ import kubernetes_validate
 import pytest
 
 from tests.conftest import REPO
-from tests.infra import INFRA, SECRET, in_ray, loaded, read
-from tests.kuberay_schema import KINDS
+from tests.infra.kuberay_schema import KINDS
+from tests.infra.reading import INFRA, SECRET, in_ray, loaded, read
 
 KUBERNETES = "1.34"
 

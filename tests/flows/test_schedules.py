@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import Project
-from tests.served import ENDED, Served, encoded, waited_for
+from tests.flows.served import ENDED, Served, encoded, waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(600)]
 

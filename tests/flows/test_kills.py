@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.conftest import Project
-from tests.served import Served, waited_for
+from tests.flows.served import Served, waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(600)]
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from components.cluster.joining import free_port
 from flows.stage import reproduce
 from tests.conftest import Project
-from tests.served import waited_for
+from tests.flows.served import waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(400)]
 

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from components.cluster.joining import free_port
 from tests.conftest import REPO, Environment, Project, lines_until
-from tests.served import Served, waited_for
+from tests.flows.served import Served, waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
