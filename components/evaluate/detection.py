@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from components.data.arrays import DataSpec, Split
 from components.evaluate import classification
 from components.evaluate.results import Results
-from components.models.families.detection import batch, metrics, ordered
+from components.models.families.detection import Outputs, batch, metrics, ordered
 from components.plots.feature_maps import draw_first_layers
 from components.plots.images import Box, draw_boxes
 from components.plots.metric import Metric
@@ -21,19 +21,19 @@ from components.plots.metric import Metric
 PICTURED = 8
 
 
-def _write(model: nn.Module, outputs: Tensor, targets: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
+def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
     """predictions.png of the first pictures, confusion.csv and feature_maps.png into `folder`.
 
-    outputs: (rows, classes + 4), logits and box. targets: (rows, 5), class and box.
+    targets: (rows, 5), class and box.
     """
     names = np.array(split.classes)
-    scores, predicted = outputs[:, :-4].softmax(dim=1).max(dim=1)
+    scores, predicted = outputs.logits.softmax(dim=1).max(dim=1)
     actual = targets[:, 0].long()
     table = pd.DataFrame({"actual": names[actual.numpy()], "predicted": names[predicted.numpy()]})
     table.to_csv(folder / "confusion.csv", index=False)
     shown = range(min(PICTURED, len(rows)))
     truths = [[Box(str(names[actual[i]]), _corners(targets[i, 1:]))] for i in shown]
-    found = [[Box(str(names[predicted[i]]), _corners(outputs[i, -4:]), scores[i].item())] for i in shown]
+    found = [[Box(str(names[predicted[i]]), _corners(outputs.boxes[i]), scores[i].item())] for i in shown]
     draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[: len(shown)]], truths, found)
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
 
@@ -43,7 +43,7 @@ def _corners(box: Tensor) -> tuple[float, float, float, float]:
     return top, left, bottom, right
 
 
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """Test accuracy, mean IoU and the share with 0.5 or more of it; and plots."""
     truth = batch(split, rows)
     means = {name: total.item() / len(rows) for name, total in metrics(outputs, truth).items()}
@@ -51,10 +51,10 @@ def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, 
     return {**means, "examples": len(rows)}
 
 
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
     """Each picture's class, its probability, and the box: left, top, right, bottom as fractions of the picture."""
-    classes = classification.describe(model, data, inputs, outputs[:, :-4])
-    boxes = ordered(outputs[:, -4:])[:, [1, 0, 3, 2]].clamp(0, 1).tolist()
+    classes = classification.describe(model, data, inputs, outputs.logits)
+    boxes = ordered(outputs.boxes)[:, [1, 0, 3, 2]].clamp(0, 1).tolist()
     return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]
 
 

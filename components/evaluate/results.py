@@ -16,15 +16,15 @@ from torch import nn
 from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.evaluate.evaluation import Config
+from components.models.outputs import each
 from components.params.declarations import EVALUATIONS
 from components.plots.metric import Metric
 
 
 @torch.inference_mode()
-def forward(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The model's outputs, float32 on the CPU."""
-    outputs: torch.Tensor = model(inputs)
-    return outputs.float().cpu()
+def forward(model: nn.Module, inputs: torch.Tensor) -> Any:
+    """The model's outputs, float32 on the CPU: a tensor, or a NamedTuple of several."""
+    return each(lambda output: output.float().cpu(), model(inputs))
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Results:
     metrics:  of the metrics that `evaluate` gives, and of those of the history: how the report tells them.
     """
 
-    evaluate: Callable[[nn.Module, torch.Tensor, np.ndarray, Split, Path], Mapping[str, float]]
-    describe: Callable[[nn.Module, DataSpec, torch.Tensor, torch.Tensor], list[dict[str, Any]]]
-    predict: Callable[[Any, torch.Tensor], torch.Tensor] = forward
+    evaluate: Callable[[nn.Module, Any, np.ndarray, Split, Path], Mapping[str, float]]
+    describe: Callable[[nn.Module, DataSpec, torch.Tensor, Any], list[dict[str, Any]]]
+    predict: Callable[[Any, torch.Tensor], Any] = forward
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 

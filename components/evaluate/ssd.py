@@ -16,6 +16,7 @@ from components.evaluate.evaluation import Detections
 from components.evaluate.results import Results
 from components.models.families.ssd import SSD
 from components.models.objects.default_boxes import Outputs, decoded
+from components.models.outputs import each
 from components.plots.feature_maps import draw_first_layers
 from components.plots.metric import Metric
 
@@ -23,7 +24,7 @@ from components.plots.metric import Metric
 @torch.inference_mode()
 def predict(own: Detections, model: SSD, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
-    outputs = Outputs.of(model(images).float())
+    outputs: Outputs = each(Tensor.float, model(images))
     found = [
         many_objects.kept(scores, decoded(offsets, boxes), own)
         for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)

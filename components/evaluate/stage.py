@@ -20,6 +20,7 @@ from components.evaluate.results import results_of
 from components.files import whole_folder, write_whole
 from components.models.artifact import Artifact
 from components.models.artifact_files import DESCRIPTION, HISTORY, LAYERS
+from components.models.outputs import joined
 from components.plots.file_names import EVALUATION
 from components.plots.metric import write_names
 
@@ -27,8 +28,8 @@ CARRIED = (HISTORY, LAYERS, DESCRIPTION)
 
 
 def predictions_of(
-    predict: Callable[[Any, torch.Tensor], torch.Tensor], trained: Artifact, split: Split, rows: np.ndarray
-) -> tuple[torch.nn.Module, torch.Tensor, float]:
+    predict: Callable[[Any, torch.Tensor], Any], trained: Artifact, split: Split, rows: np.ndarray
+) -> tuple[torch.nn.Module, Any, float]:
     """(the model, its predictions for these rows on the CPU, milliseconds per row), on the GPU where there is one.
 
     The first batch is not in the time, since whatever runs first is slow, unless it is the only one.
@@ -42,7 +43,7 @@ def predictions_of(
         started = time.perf_counter()
         found.append(predict(model, images))
         seconds.append((time.perf_counter() - started) / len(images))
-    return model, torch.cat(found), 1000 * statistics.median(seconds[1:] or seconds)
+    return model, joined(found), 1000 * statistics.median(seconds[1:] or seconds)
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from components.data.arrays import DataSpec, Split
 from components.evaluate import reconstruction as reconstructions
 from components.evaluate.results import Results
 from components.models.encoders import in_parts
-from components.models.families.vae import VAE, draw, parts, terms
+from components.models.families.vae import VAE, Outputs, draw, terms
 from components.models.reconstruction import image_batch
 from components.plots.image_rows import draw_grid, one_of_each
 from components.plots.metric import NATS, Metric
@@ -65,7 +65,7 @@ def draw_manifold(decode: Decode, side: int, file: Path) -> None:
     draw_grid(file, decode(manifold_codes(side)), side, note)
 
 
-def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """The test part's evidence lower bound in nats per image, of one code drawn for each; pictures.
 
     outputs: of the images as they are; what is measured are images drawn from them, black and white.
@@ -74,27 +74,25 @@ def evaluate(model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, 
     config, device = model.config, next(model.parameters()).device
     random = torch.Generator().manual_seed(config.seed)
     batch = draw(config, image_batch(split, rows), random)
-    found = in_parts(model, batch.inputs, device)
+    found: Outputs = in_parts(model, batch.inputs, device)
     reconstruction, kl = (term.double().mean().item() for term in terms(found, batch.targets))
-    taken = parts(found, batch.targets)
-    pictured = taken.logits.sigmoid().unflatten(1, model.shape)
+    pictured = found.logits.sigmoid().unflatten(1, model.shape)
     reconstructions.draw(model.encoder, pictured, batch.targets, rows, split, folder)
     decode = decoder_of(model.decoder, device)
     draw_samples(decode, config.bottleneck, folder / "samples.png")
-    draw_interpolation(decode, taken.mean, split.arrays["targets"][rows], folder / "interpolation.png")
+    draw_interpolation(decode, found.mean, split.arrays["targets"][rows], folder / "interpolation.png")
     # Burda, Grosse and Salakhutdinov 2016, section 5: a number of the code is in use if its mean varies.
-    used = int((taken.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
+    used = int((found.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
     found_terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
     return {**found_terms, "loss": reconstruction + config.beta * kl, "numbers_in_use": used, "examples": len(rows)}
 
 
-def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
     """For each image the evidence lower bound in nats, of it as grey as it is, and its code's mean and deviation."""
     reconstruction, kl = terms(outputs, inputs)
-    found = parts(outputs, inputs)
     bounds = (-(reconstruction + kl)).tolist()
-    deviations = (found.log_variance / 2).exp()
-    each = zip(bounds, found.mean.tolist(), deviations.tolist(), strict=True)
+    deviations = (outputs.log_variance / 2).exp()
+    each = zip(bounds, outputs.mean.tolist(), deviations.tolist(), strict=True)
     return [
         {"elbo": round(bound, 3), "code": [round(v, 4) for v in mean], "deviation": [round(v, 4) for v in spread]}
         for bound, mean, spread in each

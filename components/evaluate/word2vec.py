@@ -16,7 +16,7 @@ from components.data.arrays import DataSpec, Split
 from components.data.text.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
 from components.evaluate.evaluation import Words
 from components.evaluate.results import Results
-from components.models.families.word2vec import Word2Vec
+from components.models.families.word2vec import Outputs, Word2Vec
 from components.plots.metric import Metric
 from components.plots.palette import BLUE, INK
 from components.plots.tables import Table, write_tables
@@ -81,17 +81,17 @@ def _draw_map(vectors: Tensor, words: Sequence[str], file: Path) -> None:
 
 
 def evaluate(
-    own: Words, model: nn.Module, outputs: Tensor, rows: np.ndarray, split: Split, folder: Path
+    own: Words, model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path
 ) -> Mapping[str, float]:
     """The test loss; a table of nearest words and a map of the most frequent."""
     assert isinstance(model, Word2Vec)
     assert split.text is not None
     _write(model.vectors.weight, split.text, own.shown, own.nearest_of, folder)
-    found = (outputs[:, 0].double() / outputs[:, 1].double().clamp(min=1)).mean().item()
+    found = (outputs.loss.double() / outputs.pairs.double().clamp(min=1)).mean().item()
     return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
 
 
-def describe(own: Words, model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Tensor) -> list[dict[str, Any]]:
+def describe(own: Words, model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
     """For each text its known words, each with the nearest five and their cosines."""
     assert isinstance(model, Word2Vec)
     assert data.text is not None

@@ -11,9 +11,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from components.models.outputs import each, joined
 
 Shape = tuple[int, ...]
 NAME = re.compile(r"encoder_(\d+)x(\d+)x(\d+)((?:_c\d+)*)((?:_\d+)+)(_mean)?")
@@ -118,6 +121,6 @@ def takes(name: str) -> Shape | None:
 
 
 @torch.inference_mode()
-def in_parts(network: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device, size: int = 1000) -> Tensor:
+def in_parts(network: Callable[[Tensor], Any], inputs: Tensor, device: torch.device, size: int = 1000) -> Any:
     """What a network makes of many inputs, `size` at a time on the device; float32 on the CPU."""
-    return torch.cat([network(part.to(device)).float().cpu() for part in inputs.split(size)])
+    return joined([each(lambda output: output.float().cpu(), network(part.to(device))) for part in inputs.split(size)])

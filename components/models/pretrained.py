@@ -99,7 +99,7 @@ class Pretrained(nn.Module):
         if self.stored:
             backbone.drop(self.first)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Any:
         return self.rest((inputs if self.stored else self.beginning(inputs)).float())
 
     @torch.no_grad()
@@ -120,8 +120,8 @@ class Pretrained(nn.Module):
         """Images float32 in [0, 1] (batch, 3, height, width) → the outputs of the frozen steps."""
         return self._frozen(images) if self.first else self.backbone.normalised(images)
 
-    def rest(self, features: Tensor) -> Tensor:
-        """What follows the frozen beginning."""
+    def rest(self, features: Tensor) -> Any:
+        """What follows the frozen beginning: the network's outputs."""
         raise NotImplementedError
 
     def start(self, weights: dict[str, Tensor]) -> None:

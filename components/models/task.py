@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from components.data.arrays import DataSpec, Split
+from components.models.outputs import each
 from components.params.declarations import MODELS, declaration
 from components.params.section import Section
 
@@ -121,6 +122,8 @@ class Goal:
 class Task:
     """A family of models. Every callable is a plain function in the family's own file.
 
+    A module's output is a tensor, or a NamedTuple of several.
+
     build:    (config, data spec) → untrained module. Raises UserError when the data does not fit the config.
     batch:    (split, row numbers) → Batch on the CPU, read whole, with no per-example Python.
     loss:     (config, module output, batch) → mean loss over the batch, a scalar.
@@ -142,23 +145,21 @@ class Task:
     config: type[TrainingConfig]
     build: Callable[[Any, DataSpec], nn.Module]
     batch: Callable[[Split, np.ndarray], Batch]
-    loss: Callable[[Any, torch.Tensor, Batch], torch.Tensor]
-    metrics: Callable[[torch.Tensor, Batch], Mapping[str, torch.Tensor]]
+    loss: Callable[[Any, Any, Batch], torch.Tensor]
+    metrics: Callable[[Any, Batch], Mapping[str, torch.Tensor]]
     augment: Callable[[Any, Batch], Batch] = no_augmentation
     draw: Callable[[Any, Batch, torch.Generator | None], Batch] = nothing_drawn
     derive: Callable[[Any, Split, Path], Split] | None = None
     spec: Callable[[Any, DataSpec], DataSpec] = data_as_it_is
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
     goal: Goal = Goal("loss", more=False)
-    both: Callable[[Any, torch.Tensor, Batch], tuple[torch.Tensor, Mapping[str, torch.Tensor]]] | None = None
+    both: Callable[[Any, Any, Batch], tuple[torch.Tensor, Mapping[str, torch.Tensor]]] | None = None
 
-    def measured(
-        self, config: Any, outputs: torch.Tensor, batch: Batch
-    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    def measured(self, config: Any, outputs: Any, batch: Batch) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """(loss, metrics)."""
         if self.both is not None:
             return self.both(config, outputs, batch)
-        return self.loss(config, outputs, batch), self.metrics(outputs.detach(), batch)
+        return self.loss(config, outputs, batch), self.metrics(each(torch.Tensor.detach, outputs), batch)
 
 
 def load_task(name: str) -> Task:

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from components.data.arrays import Part, Split
 from components.errors import UserError
+from components.models.outputs import each
 from components.models.task import Batch, Task, TrainingConfig, frozen, untrained
 from components.train import batch_norm, compiled, gradients
 from components.train.gradient_norms import LayerStatistics
@@ -233,7 +234,7 @@ def _train_epoch(training: Training) -> dict[str, Any]:
             with batch_norm.explained(training.task.name, training.world), compiled.explained(training.task.name):
                 outputs = training.network(whole)(batch.inputs)
             # Metrics as soon as the loss, while the outputs are in the cores' caches.
-            loss, metrics = training.task.measured(config, outputs.float(), batch)
+            loss, metrics = training.task.measured(config, each(Tensor.float, outputs), batch)
         sums.add(loss.detach(), metrics, own)
         # DistributedDataParallel averages over workers, whose shares may differ by one example.
         objective = loss if own * training.world == whole else loss * (own * training.world / whole)
@@ -275,7 +276,7 @@ def validate(training: Training, part: Part) -> dict[str, float]:
         batch = training.task.draw(training.config, batch, drawn)
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)
-        sums.add(*training.task.measured(training.config, outputs.float(), batch), own)
+        sums.add(*training.task.measured(training.config, each(Tensor.float, outputs), batch), own)
     return sums.means()
 
 

@@ -67,7 +67,7 @@ def test_the_network_computes_what_torchvisions_does(name: str, section: Section
     other.load_state_dict(theirs)
     images = torch.rand(2, 3, own.side, own.side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = Outputs.of(own(images))
+        found = own(images)
         maps = list(other.backbone(own.backbone.normalised(images)).values())
         expected = other.head(maps)
         boxes = other.anchor_generator(ImageList(images, [(own.side, own.side)] * 2), maps)[0]
@@ -88,7 +88,7 @@ def _in_its_order(model: ssd.SSD, name: str) -> list[Tensor]:
     return [state["scale"], *backbone[:fine], *backbone[fine:], *extras, *head]
 
 
-def outputs_and_objects() -> tuple[Tensor, Tensor]:
+def outputs_and_objects() -> tuple[Outputs, Tensor]:
     """Random outputs of 300 default boxes and 3 classes for 2 pictures, with 2 and with 1 objects."""
     random = torch.Generator().manual_seed(0)
     corner = torch.rand(300, 2, generator=random) * 0.7
@@ -99,22 +99,21 @@ def outputs_and_objects() -> tuple[Tensor, Tensor]:
     objects[0, 0] = torch.tensor([2, *boxes[7].tolist()])
     objects[0, 1] = torch.tensor([0, 0.1, 0.1, 0.3, 0.35])
     objects[1, 0] = torch.tensor([1, 0.4, 0.5, 0.62, 0.7])
-    return Outputs(offsets, boxes.expand(2, -1, -1), logits).joined(), objects
+    return Outputs(offsets, boxes.expand(2, -1, -1), logits), objects
 
 
 @pytest.mark.slow
 def test_the_loss_of_a_picture_is_torchvisions() -> None:
-    joined, objects = outputs_and_objects()
+    outputs, objects = outputs_and_objects()
     reference = torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
     expected = []
-    for picture, own in zip(joined, objects, strict=True):
-        offsets, boxes, logits = Outputs.of(picture)
+    for offsets, boxes, logits, own in zip(*outputs, objects, strict=True):
         there = own[own[:, 0] >= 0]
         target = {"boxes": there[:, 1:], "labels": there[:, 0].long() + 1}
         matched = reference.proposal_matcher(torchvision.ops.box_iou(target["boxes"], boxes))
         found = {"bbox_regression": offsets[None], "cls_logits": logits[None]}
         expected.append(sum(reference.compute_loss([target], found, [boxes], [matched]).values()))
-    assert default_boxes.loss(joined, objects).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+    assert default_boxes.loss(outputs, objects).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
 
 
 def test_every_object_has_its_best_box_and_boxes_have_objects_they_half_cover() -> None:
@@ -124,13 +123,14 @@ def test_every_object_has_its_best_box_and_boxes_have_objects_they_half_cover() 
 
 
 def test_a_picture_without_objects_has_a_loss_and_a_gradient() -> None:
-    joined, objects = outputs_and_objects()
+    outputs, objects = outputs_and_objects()
     objects[1, :, 0] = -1
-    joined.requires_grad_()
-    default_boxes.loss(joined, objects).backward()
-    assert joined.grad is not None
-    assert torch.isfinite(joined.grad).all()
-    assert joined.grad[1].abs().sum() == 0
+    learned = (outputs.offsets.requires_grad_(), outputs.logits.requires_grad_())
+    default_boxes.loss(outputs, objects).backward()
+    for each in learned:
+        assert each.grad is not None
+        assert torch.isfinite(each.grad).all()
+        assert each.grad[1].abs().sum() == 0
 
 
 def test_offsets_of_zero_mean_the_default_box_and_one_means_a_tenth_of_its_side() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,8 +39,15 @@ class Config(PretrainedConfig):
     box_loss: Literal["mse", "smooth_l1", "giou"] = Field(description="mse | smooth_l1 | giou")
 
 
+class Outputs(NamedTuple):
+    """logits: (batch, classes). boxes: (batch, 4), as fractions of the image's sides."""
+
+    logits: Tensor
+    boxes: Tensor
+
+
 class Detector(Pretrained):
-    """Images (batch, 3, height, width) → (batch, classes + 4): logits, then top, left, bottom, right as fractions."""
+    """Images (batch, 3, height, width) → Outputs."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         backbone = frozen_backbone(config, "detection", data, maps=True)
@@ -65,9 +72,9 @@ class Detector(Pretrained):
         with torch.no_grad():
             self.box.bias.copy_(torch.tensor(FIRST_BOX))
 
-    def rest(self, features: Tensor) -> Tensor:
+    def rest(self, features: Tensor) -> Outputs:
         hidden = self.dense(self.pool(self.reduction(self.backbone.run(features, first=self.first))))
-        return torch.cat([self.classes(hidden), self.box(hidden)], dim=1)
+        return Outputs(self.classes(hidden), self.box(hidden))
 
 
 def build(config: Config, data: DataSpec) -> Detector:
@@ -83,12 +90,11 @@ def batch(split: Split, rows: np.ndarray) -> Batch:
     return Batch(read_inputs(split, rows), torch.from_numpy(first.astype(np.float32)))
 
 
-def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     """class_weight x mean cross-entropy + box_weight x the mean loss of the boxes."""
-    logits, boxes = outputs[:, :-4], outputs[:, -4:]
     labels, truth = batch.targets[:, 0].long(), batch.targets[:, 1:]
-    found = box_loss(config.box_loss, boxes, truth).mean()
-    return config.class_weight * functional.cross_entropy(logits, labels) + config.box_weight * found
+    found = box_loss(config.box_loss, outputs.boxes, truth).mean()
+    return config.class_weight * functional.cross_entropy(outputs.logits, labels) + config.box_weight * found
 
 
 def box_loss(kind: str, boxes: Tensor, truth: Tensor) -> Tensor:
@@ -114,10 +120,10 @@ def overlaps(boxes: Tensor, truth: Tensor) -> Tensor:
     return geometry.overlaps(ordered(boxes)[:, None], truth[:, None])[:, 0, 0]
 
 
-def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+def metrics(outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
     """Right classes, intersection over union, and boxes with 0.5 of it or more, summed."""
-    iou = overlaps(outputs[:, -4:], batch.targets[:, 1:])
-    right = outputs[:, :-4].argmax(dim=1) == batch.targets[:, 0]
+    iou = overlaps(outputs.boxes, batch.targets[:, 1:])
+    right = outputs.logits.argmax(dim=1) == batch.targets[:, 0]
     return {"accuracy": right.sum(), "iou": iou.sum(), "iou_50": (iou >= 0.5).sum()}
 
 

@@ -42,7 +42,7 @@ class Config(PretrainedConfig):
 
 
 class SSD(Pretrained):
-    """Images (batch, 3, height, width) → (batch, boxes, 8 + classes + 1), as default_boxes.Outputs has it."""
+    """Images (batch, 3, height, width) → default_boxes.Outputs."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         check_colours(config, "ssd", data, maps=True)
@@ -74,13 +74,13 @@ class SSD(Pretrained):
             at = step
         return torch.cat(found, dim=1)
 
-    def rest(self, features: Tensor) -> Tensor:
+    def rest(self, features: Tensor) -> Outputs:
         maps = self._all_maps(features)
         if self.scale is not None:
             maps[0] = self.scale.view(1, -1, 1, 1) * functional.normalize(maps[0])
         found = self.head(maps)
         boxes = self.boxes.expand(len(features), -1, -1)
-        return Outputs(found["bbox_regression"].float(), boxes, found["cls_logits"].float()).joined()
+        return Outputs(found["bbox_regression"], boxes, found["cls_logits"])
 
     def _all_maps(self, features: Tensor) -> list[Tensor]:
         if len(self.kept) == 1:
@@ -148,13 +148,12 @@ def build(config: Config, data: DataSpec) -> SSD:
     return SSD(config, data)
 
 
-def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     return default_boxes.loss(outputs, batch.targets)
 
 
-def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+def metrics(found: Outputs, batch: Batch) -> Mapping[str, Tensor]:
     """How often the surest box of a picture finds an object: its class, and an overlap of 0.5 or more; summed."""
-    found = Outputs.of(outputs)
     scores = found.scores()
     surest = scores.flatten(1).argmax(dim=1)
     rows, place = torch.arange(len(scores), device=scores.device), surest // scores.shape[2]

@@ -50,7 +50,7 @@ class Outputs(NamedTuple):
 
 
 class VAE(nn.Module):
-    """Images (batch, channels, height, width) → an Outputs' parts side by side, (batch, pixels + 2 bottleneck + 1).
+    """Images (batch, channels, height, width) → Outputs.
 
     In training a code is drawn for each image; in evaluation too, but always the same draw.
     """
@@ -69,12 +69,11 @@ class VAE(nn.Module):
         self.decoder = Decoder(shape, config.filters, widths, mean=True)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Outputs:
         hidden = self.encoder.before_last(images)
         mean, log_variance = self.encoder[-1](hidden).float(), self.log_variance(hidden).float()
         logits = self.decoder(mean + (log_variance / 2).exp() * self._noise(mean))
-        weight = self._kl_weight().expand(len(images), 1)
-        return torch.cat([logits.float().flatten(1), mean, log_variance, weight], dim=1)
+        return Outputs(logits.flatten(1), mean, log_variance, self._kl_weight().expand(len(images)))
 
     def _noise(self, mean: Tensor) -> Tensor:
         """Standard normal numbers, so that a code is a function of mean and variance: the reparameterisation."""
@@ -87,14 +86,6 @@ class VAE(nn.Module):
             return torch.tensor(self.config.beta, device=self.steps.device)
         self.steps += 1
         return self.config.beta * (self.steps / self.config.warm_up).clamp(max=1)
-
-
-def parts(outputs: Tensor, targets: Tensor) -> Outputs:
-    """The network's output for images like `targets`, taken apart."""
-    pixels = targets[0].numel()
-    bottleneck = (outputs.shape[1] - pixels - 1) // 2
-    logits, mean, log_variance, weight = outputs.split([pixels, bottleneck, bottleneck, 1], dim=1)
-    return Outputs(logits, mean, log_variance, weight[:, 0])
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -126,28 +117,25 @@ def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:
     return Batch(images, images)
 
 
-def terms(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def terms(outputs: Outputs, targets: Tensor) -> tuple[Tensor, Tensor]:
     """(reconstruction, KL), each (batch,) in nats."""
-    found = parts(outputs, targets)
-    return reconstruction_term(found.logits, targets), kl_divergence(found.mean, found.log_variance)
+    return reconstruction_term(outputs.logits, targets), kl_divergence(outputs.mean, outputs.log_variance)
 
 
-def both(config: Config, outputs: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+def both(config: Config, outputs: Outputs, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     """The loss, reconstruction + weight x KL in nats, the mean over images; and what `metrics` gives."""
-    found = parts(outputs, batch.targets)
-    reconstruction = reconstruction_term(found.logits, batch.targets)
-    kl = kl_divergence(found.mean, found.log_variance)
-    loss = (reconstruction + found.kl_weight * kl).mean()
+    reconstruction, kl = terms(outputs, batch.targets)
+    loss = (reconstruction + outputs.kl_weight * kl).mean()
     summed, divergence = reconstruction.detach().sum(), kl.detach().sum()
     return loss, {"elbo": -(summed + divergence), "reconstruction": summed, "kl": divergence}
 
 
-def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     """Reconstruction + weight x KL in nats, the mean over images."""
     return both(config, outputs, batch)[0]
 
 
-def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+def metrics(outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
     """The evidence lower bound and its two terms in nats, summed. They know no beta."""
     reconstruction, kl = (term.sum() for term in terms(outputs, batch.targets))
     return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}

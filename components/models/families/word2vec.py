@@ -7,6 +7,7 @@ that the work is one product of matrices (Ji, Satish, Li and Dubey 2016, arXiv:1
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -36,8 +37,15 @@ class Config(TrainingConfig):
         return {**super().unsearchable(), **dict.fromkeys(counted, NOT_COMPARABLE)}
 
 
+class Outputs(NamedTuple):
+    """Of each text, (batch,): the loss of its pairs in nats, summed, and their number."""
+
+    loss: Tensor
+    pairs: Tensor
+
+
 class Word2Vec(nn.Module):
-    """Words' numbers (batch, words), 0 behind a shorter text → (batch, 2): a text's summed loss in nats, its pairs."""
+    """Words' numbers (batch, words), 0 behind a shorter text → Outputs."""
 
     noise: Tensor
     keep: Tensor
@@ -58,7 +66,7 @@ class Word2Vec(nn.Module):
         self.register_buffer("noise", (noise / noise.sum()).cumsum(0).float(), persistent=False)
         self.register_buffer("keep", keep.float(), persistent=False)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor) -> Outputs:
         random = self._random(numbers.device)
         words, texts = self._kept(numbers, random)
         centres, contexts = self._pairs(words, texts, random)
@@ -68,9 +76,9 @@ class Word2Vec(nn.Module):
         noise = torch.searchsorted(self.noise, drawn, right=True).clamp(max=len(self.noise) - 1)
         pairs = torch.bincount(centres, minlength=len(words))
         against = functional.softplus((vectors @ self.contexts(noise).T).float()).mean(dim=1) * self.config.negatives
-        result = torch.zeros(len(numbers), 2, device=numbers.device)
-        result = result.index_add(0, texts[centres], torch.stack([losses, torch.ones_like(losses)], dim=1))
-        return result.index_add(0, texts, torch.stack([against * pairs, torch.zeros_like(against)], dim=1))
+        summed = torch.zeros(len(numbers), device=numbers.device).index_add(0, texts[centres], losses)
+        summed = summed.index_add(0, texts, against * pairs)
+        return Outputs(summed, torch.bincount(texts[centres], minlength=len(numbers)))
 
     def _random(self, device: torch.device) -> torch.Generator | None:
         """PyTorch's own in training, whose state checkpoints hold; outside the same one for each batch."""
@@ -106,16 +114,16 @@ def build(config: Config, data: DataSpec) -> Word2Vec:
     return Word2Vec(config, data.text)
 
 
-def loss(config: Config, outputs: Tensor, batch: Batch) -> Tensor:
+def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     """In nats: the mean over texts of the mean over a text's pairs, so that each text counts the same on any worker.
 
     Of a pair: -log s(u_context . v) - negatives x the mean over noise words of log s(-u_noise . v).
     """
-    mean: Tensor = (outputs[:, 0] / outputs[:, 1].clamp(min=1)).mean()
+    mean: Tensor = (outputs.loss / outputs.pairs.clamp(min=1)).mean()
     return mean
 
 
-def metrics(outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+def metrics(outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
     """None: the loss says it."""
     return {}
 

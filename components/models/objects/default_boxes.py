@@ -1,8 +1,6 @@
 """Default boxes and the objects that they are to find: matching, offsets and SSD's loss (Liu et al. 2016, section 2.2).
 
-A detector's outputs are (batch, boxes, 8 + classes + 1): the offsets to a default box, the box itself (top, left,
-bottom, right as fractions), and the logits, of which the first is the background's. Objects are (batch, objects, 5):
-class number, -1 where there is none, and box.
+Objects are (batch, objects, 5): class number, -1 where there is none, and box.
 """
 
 from __future__ import annotations
@@ -21,18 +19,16 @@ OFFSET_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
 class Outputs(NamedTuple):
-    """offsets and boxes: (batch, boxes, 4). logits: (batch, boxes, 1 + classes)."""
+    """What a detector gives for a batch.
+
+    offsets: to the default boxes, (batch, boxes, 4).
+    boxes:   the default boxes themselves, (batch, boxes, 4), as fractions of the image's sides.
+    logits:  (batch, boxes, 1 + classes), the background's first.
+    """
 
     offsets: Tensor
     boxes: Tensor
     logits: Tensor
-
-    @staticmethod
-    def of(joined: Tensor) -> Outputs:
-        return Outputs(joined[..., :4], joined[..., 4:8], joined[..., 8:])
-
-    def joined(self) -> Tensor:
-        return torch.cat(self, dim=-1)
 
     def scores(self) -> Tensor:
         """(batch, boxes, classes), the probability of each class but the background."""
@@ -67,13 +63,12 @@ def matches(objects: Tensor, boxes: Tensor) -> Tensor:
     return found
 
 
-def loss(joined: Tensor, objects: Tensor) -> Tensor:
+def loss(outputs: Outputs, objects: Tensor) -> Tensor:
     """Smooth L1 of the offsets + cross-entropy, per matched default box of each picture; the mean of the pictures.
 
     For one picture this is torchvision's loss. torchvision divides by the matches of the whole batch; by picture,
     several workers average to what one computes.
     """
-    outputs = Outputs.of(joined)
     matched = matches(objects, outputs.boxes)
     positive = matched >= 0
     chosen = torch.gather(objects, 1, matched.clamp_min(0)[..., None].expand(-1, -1, 5))
