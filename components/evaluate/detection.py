@@ -32,15 +32,10 @@ def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray
     table = pd.DataFrame({"actual": names[actual.numpy()], "predicted": names[predicted.numpy()]})
     table.to_csv(folder / "confusion.csv", index=False)
     shown = range(min(PICTURED, len(rows)))
-    truths = [[Box(str(names[actual[i]]), _corners(targets[i, 1:]))] for i in shown]
-    found = [[Box(str(names[predicted[i]]), _corners(outputs.boxes[i]), scores[i].item())] for i in shown]
+    truths = [[Box(str(names[actual[i]]), tuple(targets[i, 1:].tolist()))] for i in shown]
+    found = [[Box(str(names[predicted[i]]), tuple(outputs.boxes[i].tolist()), scores[i].item())] for i in shown]
     draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[: len(shown)]], truths, found)
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-
-
-def _corners(box: Tensor) -> tuple[float, float, float, float]:
-    top, left, bottom, right = box.tolist()
-    return top, left, bottom, right
 
 
 def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
@@ -54,7 +49,7 @@ def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split,
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
     """Each picture's class, its probability, and the box: left, top, right, bottom as fractions of the picture."""
     classes = classification.describe(model, data, inputs, outputs.logits)
-    boxes = ordered(outputs.boxes)[:, [1, 0, 3, 2]].clamp(0, 1).tolist()
+    boxes = ordered(outputs.boxes).clamp(0, 1).tolist()
     return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]
 
 

@@ -1,6 +1,6 @@
 """What detectors of many objects share in evaluation: how detections are kept, and how good they are.
 
-Detections are (images, DETECTIONS, 6): class number, score, top, left, bottom, right as fractions, the surest first;
+Detections are (images, DETECTIONS, 6): class number, score, left, top, right, bottom as fractions, the surest first;
 the class is -1 where there are no more. True objects are (images, objects, 5), the same without a score.
 """
 
@@ -87,10 +87,10 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
     pd.DataFrame(table).to_csv(folder / AVERAGE_PRECISION, index=False)
     shown = slice(min(PICTURED, len(rows)))
     names = split.classes
-    true = [[Box(names[int(o[0])], _corners(o[1:])) for o in picture if o[0] >= 0] for picture in objects[shown]]
+    true = [[Box(names[int(o[0])], tuple(o[1:].tolist())) for o in picture if o[0] >= 0] for picture in objects[shown]]
     found = [
         [
-            Box(names[int(d[0])], _corners(d[2:]), d[1].item())
+            Box(names[int(d[0])], tuple(d[2:].tolist()), d[1].item())
             for d in picture[:SHOWN]
             if d[0] >= 0 and d[1] >= SHOWN_FROM
         ]
@@ -100,17 +100,12 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
     return {**means, "examples": len(rows)}
 
 
-def _corners(box: Tensor) -> tuple[float, float, float, float]:
-    top, left, bottom, right = box.tolist()
-    return top, left, bottom, right
-
-
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, detections: Tensor) -> list[dict[str, Any]]:
     """Each picture's objects, the surest first: class, probability, box (left, top, right, bottom as fractions)."""
     return [{"objects": [_described(data, row) for row in own.tolist() if row[0] >= 0]} for own in detections]
 
 
 def _described(data: DataSpec, detection: list[float]) -> dict[str, Any]:
-    label, score, top, left, bottom, right = detection
-    box = [round(edge, 4) for edge in (left, top, right, bottom)]
+    label, score, *edges = detection
+    box = [round(edge, 4) for edge in edges]
     return {"class": data.classes[int(label)], "probability": round(score, 4), "box": box}

@@ -31,7 +31,7 @@ def pictures(config: PretrainedConfig, batch: Batch) -> Batch:
 
 
 def one_box(config: PretrainedConfig, batch: Batch) -> Batch:
-    """For one object: targets (batch, 5), each class, top, left, bottom, right as fractions."""
+    """For one object: targets (batch, 5), each class, left, top, right, bottom as fractions."""
     inputs, targets = many_boxes(config, Batch(batch.inputs, batch.targets.unsqueeze(1)))
     return Batch(inputs, targets.squeeze(1))
 
@@ -78,7 +78,7 @@ def _apply(transform: Callable[..., Any], inputs: Tensor, objects: Tensor) -> tu
 
     height, width = inputs.shape[-2:]
     scale = torch.tensor([width, height, width, height], device=inputs.device)
-    corners = objects[..., [2, 1, 4, 3]] * scale
+    corners = objects[..., 1:] * scale
     boxes = BoundingBoxes(
         corners.reshape(-1, 4), format=BoundingBoxFormat.XYXY, canvas_size=(height, width), clamping_mode=None
     )
@@ -89,7 +89,7 @@ def _apply(transform: Callable[..., Any], inputs: Tensor, objects: Tensor) -> tu
     left = _area(clipped) / _area(moved).clamp_min(1e-6)
     kept = (objects[..., 0] >= 0) & (left >= LEAST_LEFT)
     labels = torch.where(kept, objects[..., 0], -1.0)
-    fractions = (clipped / scale)[..., [1, 0, 3, 2]] * kept[..., None]
+    fractions = (clipped / scale) * kept[..., None]
     return changed.as_subclass(Tensor), torch.cat([labels[..., None], fractions], dim=-1)
 
 

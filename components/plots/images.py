@@ -32,7 +32,7 @@ Rectangle = tuple[float, float, float, float]
 
 
 class Box(NamedTuple):
-    """A named box: (top, left, bottom, right) as shares of the picture's sides. Without a score it is the truth."""
+    """A named box: (left, top, right, bottom) as fractions of the image's sides. Without a score it is the truth."""
 
     label: str
     box: Rectangle
@@ -181,9 +181,9 @@ def _draw_numbers(axis: Any, kernel: np.ndarray) -> None:
 
 def _legend(figure: Any) -> None:
     axis = add_axis(figure, 0, 0, WIDTH, 0.25, units=(WIDTH, 0.25))
-    _outline_truth(axis, (0.05, 0.03, 0.19, 0.25))
+    _outline_truth(axis, (0.03, 0.05, 0.25, 0.19))
     axis.text(0.35, 0.125, "true box, its class above the picture", size=10, color=INK, va="center")
-    _outline(axis, (0.05, 3.63, 0.19, 3.85), ORANGE, 3.2)
+    _outline(axis, (3.63, 0.05, 3.85, 0.19), ORANGE, 3.2)
     axis.text(3.95, 0.125, "predicted box", size=10, color=INK, va="center")
 
 
@@ -200,25 +200,25 @@ def _tag(axis: Any, boxes: Sequence[Box]) -> None:
         if wide > 1:
             text.set_size(9 / wide)
             wide = 1.0
-        top, left, bottom, right = np.clip(box.box, 0, 1).tolist()
+        left, top, right, bottom = np.clip(box.box, 0, 1).tolist()
         corners = itertools.product((top - high, top, bottom - high, bottom), (left, right - wide))
         places = [_tag_at(*corner, high, wide) for corner in corners]
         place = min(places, key=lambda place: sum(_common(place, other) for other in taken))
         taken.append(place)
         _outline(axis, place, "white", 0.6, facecolor=ORANGE, zorder=layer)
-        text.set_position(((place[1] + place[3]) / 2, (place[0] + place[2]) / 2))
+        text.set_position(((place[0] + place[2]) / 2, (place[1] + place[3]) / 2))
 
 
 def _tag_at(top: float, left: float, high: float, wide: float) -> Rectangle:
     """A tag's place, moved into the picture."""
     top, left = min(max(top, 0), 1 - high), min(max(left, 0), 1 - wide)
-    return top, left, top + high, left + wide
+    return left, top, left + wide, top + high
 
 
 def _common(one: Rectangle, other: Rectangle) -> float:
     """The area that two boxes share."""
-    high = min(one[2], other[2]) - max(one[0], other[0])
-    wide = min(one[3], other[3]) - max(one[1], other[1])
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
     return max(0.0, high) * max(0.0, wide)
 
 
@@ -233,6 +233,6 @@ def _outline(axis: Any, box: Rectangle, colour: str, width: float, **style: Any)
     from matplotlib.patches import Rectangle as Patch
 
     down, across = axis.get_ylim()[0], axis.get_xlim()[1]
-    top, left, bottom, right = np.clip(box, 0, (down, across, down, across)).tolist()
+    left, top, right, bottom = np.clip(box, 0, (across, down, across, down)).tolist()
     style = {"edgecolor": colour, "facecolor": "none", "linewidth": width, "joinstyle": "miter", **style}
     axis.add_patch(Patch((left, top), right - left, bottom - top, **style, clip_on=False))

@@ -25,7 +25,7 @@ from tests.data.test_images import STORED
 SIDE = 32
 WIDTH, HEIGHT = 64, 32
 BOX = (1, 1, 16, 8)  # (xmin, ymin, xmax, ymax): the left quarter of the top quarter
-SHARES = [0.0, 0.0, 0.25, 0.25]  # (top, left, bottom, right)
+SHARES = [0.0, 0.0, 0.25, 0.25]  # (left, top, right, bottom)
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
@@ -88,7 +88,7 @@ def test_boxes_are_shares_of_the_picture_from_pixels_counted_from_1(config: voc.
     assert examples.extra["labels"].tolist() == [[1, 0, 1], [1, -1, -1]]
     assert examples.extra["labels"].dtype == np.int64
     assert examples.extra["boxes"].dtype == np.float32
-    assert examples.extra["boxes"][0].tolist() == [SHARES, [0, 0, 1, 1], [0.25, 1.5 / 64, 0.5, 1]]
+    assert examples.extra["boxes"][0].tolist() == [SHARES, [0, 0, 1, 1], [1.5 / 64, 0.25, 1, 0.5]]
     assert examples.extra["boxes"][1].tolist() == [SHARES, [0] * 4, [0] * 4]
     assert isinstance(examples.inputs, np.memmap)
     assert examples.inputs.shape == (2, 3, SIDE, SIDE)
@@ -135,7 +135,7 @@ def test_boxes_of_the_stored_picture_turn_with_it(orientation: int, config: voc.
 def assert_red_inside(picture: np.ndarray, box: np.ndarray) -> None:
     """The red pixels of a (3, SIDE, SIDE) picture fill the box, to within a pixel, and nothing else."""
     rows, columns = np.nonzero(picture[1] < 128)
-    found = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert np.abs(np.array(found) - box * SIDE).max() <= 1
 
 
@@ -168,7 +168,7 @@ def test_boxes_beyond_the_picture_are_clipped_and_those_without_area_left_out(co
     line, swapped = (10, 5, 9, 20), (20, 5, 10, 20)
     add(top, "a", xml(*(thing("dog", box) for box in (beyond, outside, line, swapped, BOX))))
     examples = read(config, top)
-    assert examples.extra["boxes"].tolist() == [[[0, 0, 0.5, 1], SHARES]]
+    assert examples.extra["boxes"].tolist() == [[[0, 0, 1, 0.5], SHARES]]
     assert kinds(examples) == {
         "box beyond the picture": (1, ["a.xml"], True),
         "box without area": (3, ["a.xml"], False),
@@ -478,7 +478,7 @@ def test_the_mirrors_subset_is_400_pictures_of_20_classes(committed: params.Para
     assert found.rows["test"].tolist() == list(range(320, 400))
     # 000001.jpg, 353 x 500: a dog at (48, 240, 195, 371), then a person at (8, 12, 352, 498).
     assert [found.classes[number] for number in found.arrays["labels"][0][:2]] == ["dog", "person"]
-    assert np.allclose(found.arrays["boxes"][0, 0], [239 / 500, 47 / 353, 371 / 500, 195 / 353])
+    assert np.allclose(found.arrays["boxes"][0, 0], [47 / 353, 239 / 500, 195 / 353, 371 / 500])
     boxes = found.arrays["boxes"][found.arrays["labels"] >= 0]
     assert boxes.min() >= 0
     assert boxes.max() <= 1

@@ -28,11 +28,11 @@ def batch(count: int = 16) -> Batch:
     """Pictures whose red tells how far down a pixel lies, and whose green how far to the right; two objects each."""
     down = (torch.arange(SIDE) + 0.5) / SIDE
     image = torch.stack([down[:, None].expand(SIDE, SIDE), down[None].expand(SIDE, SIDE), torch.zeros(SIDE, SIDE)])
-    objects = torch.tensor([[1, 0.3, 0.2, 0.7, 0.6], [0, 0.6, 0.65, 0.9, 0.9], [-1, 0, 0, 0, 0]])
+    objects = torch.tensor([[1, 0.2, 0.3, 0.6, 0.7], [0, 0.65, 0.6, 0.9, 0.9], [-1, 0, 0, 0, 0]])
     return Batch(image.expand(count, -1, -1, -1).clone(), objects.expand(count, -1, -1).clone())
 
 
-def colours_at(image: Tensor, top: float, left: float) -> list[float]:
+def colours_at(image: Tensor, left: float, top: float) -> list[float]:
     row, column = (min(SIDE - 1, max(0, int(place * SIDE))) for place in (top, left))
     return image[:2, row, column].tolist()
 
@@ -47,7 +47,7 @@ def test_a_mirrored_picture_has_mirrored_boxes(section: Sectioned) -> None:
     given = batch()
     inputs, targets = augment.many_boxes(section(flip=1.0), given)
     assert torch.allclose(inputs, given.inputs.flip(-1))
-    assert torch.allclose(targets[0, 0], torch.tensor([1, 0.3, 0.4, 0.7, 0.8]))
+    assert torch.allclose(targets[0, 0], torch.tensor([1, 0.4, 0.3, 0.8, 0.7]))
     assert targets[:, 2, 0].tolist() == [-1] * 16
 
 
@@ -65,7 +65,7 @@ def test_in_a_cropped_picture_each_box_is_around_the_same_pixels(section: Sectio
             assert after[number, 0] == before[number, 0]
             inside = [0.02 < side < 0.98 for side in after[number, 1:].tolist()]
             if all(inside):  # what was not cut still has its corners' colours, mirrored or not
-                top, left, bottom, right = before[number, 1:].tolist()
+                left, top, right, bottom = before[number, 1:].tolist()
                 found = [colours_at(image, *after[number, corner].tolist()) for corner in ([1, 2], [3, 4])]
                 assert [found[0][0], found[1][0]] == pytest.approx([top, bottom], abs=0.03)
                 assert sorted([found[0][1], found[1][1]]) == pytest.approx([left, right], abs=0.03)

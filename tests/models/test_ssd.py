@@ -73,7 +73,7 @@ def test_the_network_computes_what_torchvisions_does(name: str, section: Section
         boxes = other.anchor_generator(ImageList(images, [(own.side, own.side)] * 2), maps)[0]
     assert torch.allclose(found.logits, expected["cls_logits"], atol=1e-4)
     assert torch.allclose(found.offsets, expected["bbox_regression"], atol=1e-4)
-    assert torch.allclose(found.boxes[0], boxes[:, [1, 0, 3, 2]] / own.side, atol=1e-6)
+    assert torch.allclose(found.boxes[0], boxes / own.side, atol=1e-6)
 
 
 def _in_its_order(model: ssd.SSD, name: str) -> list[Tensor]:
@@ -270,7 +270,7 @@ def test_a_windows_pixels_are_those_at_its_place(windows: Windows, aspects: tupl
     numbers = torch.arange(len(boxes))
     crops = grid.crops(image, numbers)
     assert crops.shape == (len(boxes), 3, grid.pixels, grid.pixels)
-    middle = torch.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2], dim=1)
+    middle = torch.stack([(boxes[:, 1] + boxes[:, 3]) / 2, (boxes[:, 0] + boxes[:, 2]) / 2], dim=1)  # down, across
     assert torch.allclose(crops[:, :2].mean(dim=(2, 3)), middle, atol=0.01)
     some = numbers[::7]
     assert torch.equal(grid.crops(image, some), crops[some])

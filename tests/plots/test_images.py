@@ -58,8 +58,8 @@ class Drawn:
     def outline(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
         """A box's edges in pixels of the PNG."""
         high, wide = self.bottom - self.top, self.right - self.left
-        top, bottom = (round(self.top + share * high) for share in (box[0], box[2]))
-        left, right = (round(self.left + share * wide) for share in (box[1], box[3]))
+        top, bottom = (round(self.top + share * high) for share in (box[1], box[3]))
+        left, right = (round(self.left + share * wide) for share in (box[0], box[2]))
         return top, left, bottom, right
 
 
@@ -125,7 +125,7 @@ def test_each_sobel_kernel_answers_to_edges_of_its_own_direction_only() -> None:
 
 @pytest.mark.parametrize("of_truth", [True, False], ids=["true", "predicted"])
 def test_a_box_is_drawn_where_it_is_and_nowhere_else(of_truth: bool, bare: np.ndarray, tmp_path: Path) -> None:
-    shares = (0.25, 0.4, 0.75, 0.9)
+    shares = (0.4, 0.25, 0.9, 0.75)
     box = Box("", shares, None if of_truth else 0.5)
     drawn = Drawn(bare, tmp_path, [box] if of_truth else [], [] if of_truth else [box])
     top, left, bottom, right = drawn.outline(shares)
@@ -165,13 +165,13 @@ def test_a_tag_stays_in_the_picture_wherever_its_box_is(
 
 
 def test_tags_of_boxes_in_one_place_do_not_cover_each_other(bare: np.ndarray, tmp_path: Path) -> None:
-    place = (0.4, 0.1, 0.7, 0.5)
+    place = (0.1, 0.4, 0.5, 0.7)
     one, two = (Drawn(bare, tmp_path, [], [Box("dog", place, 0.87)] * count) for count in (1, 2))
     assert two.tags.sum() > one.tags.sum() * 1.4
 
 
 def test_the_score_is_in_the_tag(bare: np.ndarray, tmp_path: Path) -> None:
-    place = (0.3, 0.1, 0.7, 0.9)
+    place = (0.1, 0.3, 0.9, 0.7)
     without, low, high = (Drawn(bare, tmp_path, [], [Box("dog", place, score)]).image for score in (None, 0.11, 0.87))
     assert (without != low).any()
     assert (low != high).any()

@@ -73,7 +73,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
     """The pictures in `folder` that show objects, those of its own test part last.
 
-    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (top, left, bottom, right) as shares
+    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (left, top, right, bottom) as shares
     of the picture's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
     of each picture's first object. Raises UserError when there are none, or too many unreadable files.
     """

@@ -23,7 +23,7 @@ FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")  # a few lines of entities can stand for g
 class Object:
     """One object of a picture.
 
-    box:       (top, left, bottom, right): pixels as the XML file gives them, less the 1 that VOC counts from,
+    box:       (left, top, right, bottom): pixels as the XML file gives them, less the 1 that VOC counts from,
                so that right - left is a width; after `placed` shares of the picture's sides, from 0 to 1.
     difficult: whether VOC's annotators call it hard to recognise.
     """
@@ -99,17 +99,17 @@ def placed(annotation: Annotation, picture: Picture, name: str, found: Findings)
 
     objects = []
     for thing in annotation.objects:
-        top, left, bottom, right = thing.box
-        exact = (top / height, left / width, bottom / height, right / width)
+        left, top, right, bottom = thing.box
+        exact = (left / width, top / height, right / width, bottom / height)
         if turned:
             exact = turn(exact, picture.orientation)
-        top, left, bottom, right = clipped = tuple(min(max(side, 0.0), 1.0) for side in exact)
+        left, top, right, bottom = clipped = tuple(min(max(side, 0.0), 1.0) for side in exact)
         if bottom <= top or right <= left:
             found.add("box without area", name, kept=False)
             continue
         if clipped != exact:
             found.add("box beyond the picture", name, kept=True)
-        objects.append(replace(thing, box=(top, left, bottom, right)))
+        objects.append(replace(thing, box=(left, top, right, bottom)))
     return objects
 
 
@@ -119,14 +119,14 @@ def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def turn(box: Box, orientation: int) -> Box:
     """Where a box of the stored picture lies once EXIF's `orientation` from 5 to 8 has brought it upright."""
-    top, left, bottom, right = box
+    left, top, right, bottom = box
     if orientation == 5:  # mirrored along the falling diagonal
-        return left, top, right, bottom
+        return top, left, bottom, right
     if orientation == 6:  # a quarter turn clockwise
-        return left, 1 - bottom, right, 1 - top
+        return 1 - bottom, left, 1 - top, right
     if orientation == 7:  # mirrored along the rising diagonal
-        return 1 - right, 1 - bottom, 1 - left, 1 - top
-    return 1 - right, top, 1 - left, bottom  # 8: a quarter turn anticlockwise
+        return 1 - bottom, 1 - right, 1 - top, 1 - left
+    return top, 1 - right, bottom, 1 - left  # 8: a quarter turn anticlockwise
 
 
 def _object(element: ElementTree.Element) -> Object:
@@ -139,7 +139,7 @@ def _object(element: ElementTree.Element) -> Object:
         raise AnnotationError(f"the {name} has no bndbox")
     left, top, right, bottom = (_coordinate(box, key, name) for key in ("xmin", "ymin", "xmax", "ymax"))
     difficult = (element.findtext("difficult") or "").strip() == "1"
-    return Object(name, (top - 1, left - 1, bottom, right), difficult)
+    return Object(name, (left - 1, top - 1, right, bottom), difficult)
 
 
 def _coordinate(box: ElementTree.Element, key: str, name: str) -> float:

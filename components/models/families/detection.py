@@ -83,7 +83,7 @@ def build(config: Config, data: DataSpec) -> Detector:
 
 
 def batch(split: Split, rows: np.ndarray) -> Batch:
-    """targets: float32 (rows, 5), the first object's class number and its box, top, left, bottom, right."""
+    """targets: float32 (rows, 5), the first object's class number and its box, left, top, right, bottom."""
     if "boxes" not in split.arrays:
         raise UserError("detection.data: it must name a data set whose pictures have boxes, such as voc")
     first = np.concatenate([split.arrays["labels"][rows, :1], split.arrays["boxes"][rows, 0]], axis=1)
@@ -98,7 +98,7 @@ def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def box_loss(kind: str, boxes: Tensor, truth: Tensor) -> Tensor:
-    """The loss of each box, (n,), from boxes (n, 4), top, left, bottom, right. GIoU: Rezatofighi et al. 2019."""
+    """The loss of each box, (n,), from boxes (n, 4), left, top, right, bottom. GIoU: Rezatofighi et al. 2019."""
     if kind == "mse":
         return (boxes - truth).square().mean(dim=1)
     if kind == "smooth_l1":

@@ -76,9 +76,10 @@ class Word2Vec(nn.Module):
         noise = torch.searchsorted(self.noise, drawn, right=True).clamp(max=len(self.noise) - 1)
         pairs = torch.bincount(centres, minlength=len(words))
         against = functional.softplus((vectors @ self.contexts(noise).T).float()).mean(dim=1) * self.config.negatives
-        summed = torch.zeros(len(numbers), device=numbers.device).index_add(0, texts[centres], losses)
-        summed = summed.index_add(0, texts, against * pairs)
-        return Outputs(summed, torch.bincount(texts[centres], minlength=len(numbers)))
+        sums = torch.zeros(len(numbers), 2, device=numbers.device)  # of losses, of pairs
+        sums = sums.index_add(0, texts[centres], torch.stack([losses, torch.ones_like(losses)], dim=1))
+        sums = sums.index_add(0, texts, torch.stack([against * pairs, torch.zeros_like(against)], dim=1))
+        return Outputs(sums[:, 0], sums[:, 1])
 
     def _random(self, device: torch.device) -> torch.Generator | None:
         """PyTorch's own in training, whose state checkpoints hold; outside the same one for each batch."""

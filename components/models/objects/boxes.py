@@ -1,4 +1,4 @@
-"""Geometry of boxes: (top, left, bottom, right) as fractions of an image's sides."""
+"""Geometry of boxes: xyxy as torchvision has them, (left, top, right, bottom), as fractions of an image's sides."""
 
 from __future__ import annotations
 

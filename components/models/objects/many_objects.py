@@ -1,6 +1,6 @@
 """Images with many objects, as a training reads them.
 
-Objects are (images, objects, 5): class number, top, left, bottom, right as fractions; the class is -1 where there are
+Objects are (images, objects, 5): class number, left, top, right, bottom as fractions; the class is -1 where there are
 no more.
 """
 

@@ -149,10 +149,10 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 def default_boxes(generator: Any, side: int, sizes: list[tuple[int, int]]) -> Tensor:
-    """All default boxes, (boxes, 4), top, left, bottom, right as fractions, for maps of these (height, width)."""
+    """All default boxes, (boxes, 4), left, top, right, bottom as fractions, for maps of these (height, width)."""
     from torchvision.models.detection.image_list import ImageList
 
     picture = ImageList(torch.empty(1, 3, side, side), [(side, side)])
     (boxes,) = generator(picture, [torch.empty(1, 1, *size) for size in sizes])
-    fractions: Tensor = boxes[:, [1, 0, 3, 2]] / side
+    fractions: Tensor = boxes / side
     return fractions

@@ -49,11 +49,11 @@ class Windows(Section):
         return torch.linspace(0, 1 - side, 1 + math.ceil((1 - side) / (self.step * side) - 1e-6))
 
     def boxes(self) -> Tensor:
-        """Every window's (top, left, bottom, right) as fractions, (windows, 4), level after level, row after row."""
+        """Every window's (left, top, right, bottom) as fractions, (windows, 4), level after level, row after row."""
         boxes = []
         for height, width, tops, lefts in self.levels():
             top, left = torch.meshgrid(tops, lefts, indexing="ij")
-            boxes.append(torch.stack([top, left, top + height, left + width], dim=-1).flatten(0, 1))
+            boxes.append(torch.stack([left, top, left + width, top + height], dim=-1).flatten(0, 1))
         return torch.cat(boxes)
 
     def crops(self, image: Tensor, numbers: Tensor) -> Tensor:
