@@ -223,11 +223,8 @@ def test_the_shape_of_the_features_is_known_without_computing_them() -> None:
     assert all(p.device.type == "cpu" for p in backbone.parameters())
 
 
-def test_the_layers_are_listed_with_their_numbers_and_parameters(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["backbones", "vgg16"])
-    main()
+def test_the_layers_are_listed_with_their_numbers_and_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    main("vgg16")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 19
     assert lines[1].split() == ["2", "features.0", "1,792", "parameters"]
