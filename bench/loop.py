@@ -73,7 +73,7 @@ def texts(folder: Path, examples: int) -> Split:
 
 
 def features(folder: Path, examples: int) -> Split:
-    """Random features in the shape of EfficientNet-Lite0's for a picture of 180 x 180."""
+    """Random features in the shape of EfficientNet-Lite0's for an image of 180 x 180."""
     inputs = np.random.default_rng(0).random((examples, 1280, 6, 6), dtype=np.float32)
     return saved(folder, inputs, 5, images=(3, 180, 180))
 

@@ -2,7 +2,7 @@
 
     python -m bench.machine [--rounds 5]
 
-Freed memory that is kept, threads that wait briefly, large pages, and frozen layers that few pictures pass at once.
+Freed memory that is kept, threads that wait briefly, large pages, and frozen layers that few images pass at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def two_threads() -> float:
 
 
 def frozen_layers() -> float:
-    """Of EfficientNet-Lite0 on 32 pictures of 300 x 300."""
+    """Of EfficientNet-Lite0 on 32 images of 300 x 300."""
     config = params.load().sections["transfer"]
     model = untrained(load_task("transfer"), config, DataSpec((3, 300, 300), ("one", "two")), {}).eval()  # type: ignore[arg-type]
     assert isinstance(model, pretrained.Pretrained)
@@ -145,7 +145,7 @@ def main() -> None:
     with busy():
         compared("threads wait briefly, beside a busy process", "two_threads", arguments.rounds)
     compared("large pages, a large head's step", "large_head", arguments.rounds)
-    compared("few pictures at once through frozen layers", "frozen_layers", arguments.rounds)
+    compared("few images at once through frozen layers", "frozen_layers", arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ class ImageReader:
     def __init__(self, trained: Artifact, dataset: Section) -> None:
         self.channels, self.side = trained.spec.input_shape[:2]
         self.bits = trained.spec.grey_bits
-        if trained.task.derive:  # it was trained on parts of pictures, which are as large as the data set has them
+        if trained.task.derive:  # it was trained on parts of images, which are as large as the data set has them
             self.side = dataset.side  # type: ignore[attr-defined]
 
     def inputs(self, given: str) -> Iterator[Read]:

@@ -64,7 +64,7 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
 
 
 @contextmanager
-def fewer_pictures() -> Iterator[None]:
+def fewer_images() -> Iterator[None]:
     """Made data are smaller than in use: 60 flowers, 40 + 12 scenes, 200 reviews."""
     with pytest.MonkeyPatch.context() as fewer:
         fewer.setattr(flowers, "PER_CLASS", 12)
@@ -76,13 +76,13 @@ def fewer_pictures() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
-    """A data set's name → its made examples, fewer pictures than in use, split as the stages do it."""
+    """A data set's name → its made examples, fewer images than in use, split as the stages do it."""
 
     @functools.cache
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
         settings = with_source(committed, name, "made")
-        with fewer_pictures():
+        with fewer_images():
             download(name, settings, folder / "raw")
         source = folder / "raw"
         if load_dataset(name).texts:
@@ -232,10 +232,10 @@ def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
     pytest.fail(f"{text!r} was never printed")
 
 
-def with_small_pictures(folder: Path, has_run_before: bool = True) -> Project:
+def with_small_images(folder: Path, has_run_before: bool = True) -> Project:
     """A project in `folder` with few flowers and scenes, a user's own folders, whose models start at random."""
     project = Project(folder / "project", has_run_before)
-    with fewer_pictures():
+    with fewer_images():
         flowers.make(folder / "flowers")
         (folder / "voc").mkdir()
         scenes.make(folder / "voc")

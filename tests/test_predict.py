@@ -30,7 +30,7 @@ from components.models.text_batches import text_batch
 from components.params import params
 from components.predict import AT_ONCE, predictions, reader_for
 from components.train.loop import fit
-from tests.conftest import AUTOENCODERS, CPU, REPO, fewer_pictures
+from tests.conftest import AUTOENCODERS, CPU, REPO, fewer_images
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_text_gets_a_class_a_probability_and_counts_of_its_words(lstm: Artifac
 
 def test_a_text_is_judged_as_in_the_split(lstm: Artifact, made_splits: Callable[[str], Split], tmp_path: Path) -> None:
     split = made_splits("reviews")
-    with fewer_pictures():
+    with fewer_images():
         reviews.make(tmp_path)
     texts = pd.read_csv(tmp_path / reviews.FILE)["text"]
     assert len(texts) == len(split.arrays["targets"])
@@ -149,12 +149,12 @@ def test_word2vec_tells_the_nearest_words_of_each(trained: Callable[[str], Artif
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder with a colour, a grey and a broken picture."""
+def image_folder(tmp_path: Path) -> Path:
+    """A folder with a colour, a grey and a broken image."""
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(random.integers(0, 255, (28, 28), dtype=np.uint8)).save(tmp_path / "b.png")
-    (tmp_path / "c.png").write_bytes(b"no picture")
+    (tmp_path / "c.png").write_bytes(b"no image")
     return tmp_path
 
 
@@ -169,12 +169,12 @@ KEYS = {
 
 @pytest.mark.parametrize("name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in KEYS])
 def test_every_family_of_images_tells_of_a_folder(
-    name: str, trained: Callable[[str], Artifact], pictures: Path
+    name: str, trained: Callable[[str], Artifact], image_folder: Path
 ) -> None:
-    first, second, third = asked(trained(name), str(pictures))
+    first, second, third = asked(trained(name), str(image_folder))
     assert set(first) == {"input", *KEYS[name]}
     assert set(second) == {"input", "note", *KEYS[name]}
-    assert third == {"input": str(pictures / "c.png"), "error": "not an image: not an image of a known format"}
+    assert third == {"input": str(image_folder / "c.png"), "error": "not an image: not an image of a known format"}
     for box in [own["box"] for own in [first, *first.get("objects", [])] if "box" in own]:
         assert all(0 <= edge <= 1 for edge in box)
         assert box[0] <= box[2]
@@ -196,7 +196,7 @@ def test_a_digit_in_a_file_is_what_it_is_in_the_split(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["detection", "sliding_window", "ssd"])
-def test_a_picture_in_a_file_is_what_it_is_in_the_split(
+def test_an_image_in_a_file_is_what_it_is_in_the_split(
     name: str,
     trained: Callable[[str], Artifact],
     made_splits: Callable[[str], Split],
@@ -212,7 +212,7 @@ def test_a_picture_in_a_file_is_what_it_is_in_the_split(
     assert asked(model, str(tmp_path / "scene.png")) == [{"input": str(tmp_path / "scene.png"), **expected}]
 
 
-def test_no_such_picture_and_no_files_are_one_message(trained: Callable[[str], Artifact], tmp_path: Path) -> None:
+def test_no_such_image_and_no_files_are_one_message(trained: Callable[[str], Artifact], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such image file or folder"):
         asked(trained("cnn"), str(tmp_path / "none.png"))
     for name in ("cnn", "lstm"):

@@ -17,7 +17,7 @@ class Finding(TypedDict):
 
     count: how often it was found (a file may have several boxes of that kind).
     files: the first names, sorted, at most 100.
-    kept:  whether what was found (a picture, an object, a box) is in the arrays all the same.
+    kept:  whether what was found (an image, an object, a box) is in the arrays all the same.
     """
 
     count: int

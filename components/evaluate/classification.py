@@ -16,8 +16,8 @@ from torch.nn import functional
 from components.data.arrays import DataSpec, Split
 from components.plots.feature_maps import draw_first_layers
 
-PICTURED = 16
-LONG = 4  # letters in a class's name, from which on a picture's title takes two lines
+DRAWN = 16
+LONG = 4  # letters in a class's name, from which on an image's title takes two lines
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ def outcome(logits: Tensor, rows: np.ndarray, split: Split, folder: Path, worst:
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """Test accuracy and cross-entropy; confusion.csv, mistakes.png and feature_maps.png."""
-    found = outcome(logits, rows, split, folder, worst=PICTURED)
+    found = outcome(logits, rows, split, folder, worst=DRAWN)
     names = split.classes
     titles = [
         f"{names[found.targets[i]]} as {names[found.predicted[i]]}, {found.confidence[i]:.0%}" for i in found.worst
     ]
     if max(map(len, names)) > LONG:
         titles = [title.replace(" as ", "\nas ") for title in titles]
-    pictures = split.arrays["inputs"][rows[found.worst.numpy()]]
-    _draw_mistakes(pictures, titles, folder / "mistakes.png")
+    images = split.arrays["inputs"][rows[found.worst.numpy()]]
+    _draw_mistakes(images, titles, folder / "mistakes.png")
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
     return found.metrics
 

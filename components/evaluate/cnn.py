@@ -15,7 +15,7 @@ from components.plots.images import draw_convolution
 
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """A classifier's test metrics and pictures, and convolution.png, which shows what one kernel does."""
+    """A classifier's test metrics and images, and convolution.png, which shows what one kernel does."""
     draw_convolution(folder / "convolution.png", split.arrays["inputs"][rows[0]])
     return classification.evaluate(model, logits, rows, split, folder)
 

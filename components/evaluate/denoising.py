@@ -1,4 +1,4 @@
-"""What a denoiser's evaluation leaves: PSNR and SSIM beside the noisy image's and a median filter's, and pictures."""
+"""What a denoiser's evaluation leaves: PSNR and SSIM beside the noisy image's and a median filter's, and images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from components.plots.image_rows import draw_rows, one_of_each
 from components.plots.metric import DECIBELS, Metric
 from components.plots.tables import Table, write_tables
 
-PICTURED = 10
+DRAWN = 10
 MEDIANS = (3, 5)  # sides of the filters that are tried
 
 
@@ -96,7 +96,7 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     random = torch.Generator().manual_seed(model.config.seed)
     given = noisy(clean, model.config.noise, model.config.strength, random)
     found = in_parts(model, given, next(model.parameters()).device)
-    shown = one_of_each(split.arrays["targets"][rows], PICTURED)
+    shown = one_of_each(split.arrays["targets"][rows], DRAWN)
     return measured(clean, given, found, logits, shown, folder)
 
 

@@ -18,11 +18,11 @@ from components.plots.feature_maps import draw_first_layers
 from components.plots.images import Box, draw_boxes
 from components.plots.metric import Metric
 
-PICTURED = 8
+DRAWN = 8
 
 
 def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
-    """predictions.png of the first pictures, confusion.csv and feature_maps.png into `folder`.
+    """predictions.png of the first images, confusion.csv and feature_maps.png into `folder`.
 
     targets: (rows, 5), class and box.
     """
@@ -31,7 +31,7 @@ def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray
     actual = targets[:, 0].long()
     table = pd.DataFrame({"actual": names[actual.numpy()], "predicted": names[predicted.numpy()]})
     table.to_csv(folder / "confusion.csv", index=False)
-    shown = range(min(PICTURED, len(rows)))
+    shown = range(min(DRAWN, len(rows)))
     truths = [[Box(str(names[actual[i]]), tuple(targets[i, 1:].tolist()))] for i in shown]
     found = [[Box(str(names[predicted[i]]), tuple(outputs.boxes[i].tolist()), scores[i].item())] for i in shown]
     draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[: len(shown)]], truths, found)
@@ -47,7 +47,7 @@ def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split,
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
-    """Each picture's class, its probability, and the box: left, top, right, bottom as fractions of the picture."""
+    """Each image's class, its probability, and the box: left, top, right, bottom as fractions of the image."""
     classes = classification.describe(model, data, inputs, outputs.logits)
     boxes = ordered(outputs.boxes).clamp(0, 1).tolist()
     return [{**own, "box": [round(edge, 4) for edge in box]} for own, box in zip(classes, boxes, strict=True)]

@@ -25,18 +25,18 @@ from components.plots.metric import Metric
 
 DETECTIONS = 100
 BEFORE_NMS = 400  # of each class, the surest, as in SSD
-PICTURED = 8
-SHOWN_FROM, SHOWN = 0.5, 6  # the report's pictures show detections of this score or more, the surest ones
+DRAWN = 8
+SHOWN_FROM, SHOWN = 0.5, 6  # the report's images show detections of this score or more, the surest ones
 METRICS = {
     "map_50": Metric("mAP at IoU 0.5"),
     "map": Metric("mAP, IoU 0.5 to 0.95"),
     "mar": Metric("mean recall"),
-    "windows": Metric("windows tried in a picture", of_test=False),
+    "windows": Metric("windows tried in an image", of_test=False),
 }
 
 
 def kept(scores: Tensor, boxes: Tensor, own: Detections) -> Tensor:
-    """One picture's detections, (DETECTIONS, 6), after non-maximum suppression within each class.
+    """One image's detections, (DETECTIONS, 6), after non-maximum suppression within each class.
 
     scores: (boxes, classes). boxes: (boxes, 4).
     """
@@ -85,23 +85,23 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
         if number in each
     ]
     pd.DataFrame(table).to_csv(folder / AVERAGE_PRECISION, index=False)
-    shown = slice(min(PICTURED, len(rows)))
+    shown = slice(min(DRAWN, len(rows)))
     names = split.classes
-    true = [[Box(names[int(o[0])], tuple(o[1:].tolist())) for o in picture if o[0] >= 0] for picture in objects[shown]]
+    true = [[Box(names[int(o[0])], tuple(o[1:].tolist())) for o in image if o[0] >= 0] for image in objects[shown]]
     found = [
         [
             Box(names[int(d[0])], tuple(d[2:].tolist()), d[1].item())
-            for d in picture[:SHOWN]
+            for d in image[:SHOWN]
             if d[0] >= 0 and d[1] >= SHOWN_FROM
         ]
-        for picture in detections[shown]
+        for image in detections[shown]
     ]
     draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, found)
     return {**means, "examples": len(rows)}
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, detections: Tensor) -> list[dict[str, Any]]:
-    """Each picture's objects, the surest first: class, probability, box (left, top, right, bottom as fractions)."""
+    """Each image's objects, the surest first: class, probability, box (left, top, right, bottom as fractions)."""
     return [{"objects": [_described(data, row) for row in own.tolist() if row[0] >= 0]} for own in detections]
 
 

@@ -1,4 +1,4 @@
-"""What an autoencoder's evaluation leaves: measures of its reconstructions, and pictures of them and of its codes."""
+"""What an autoencoder's evaluation leaves: measures of its reconstructions, and images of them and of its codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.models.encoders import in_parts
 from components.models.reconstruction import errors, rounded_accuracy
 from components.plots.image_rows import draw_codes, draw_rows, one_of_each
 
-PICTURED = 10
+DRAWN = 10
 
 
 def measures(logits: Tensor, targets: Tensor) -> dict[str, float]:
@@ -32,7 +32,7 @@ def draw(encoder: nn.Module, found: Tensor, images: Tensor, rows: np.ndarray, sp
     found: the reconstructions of `images`, the test part's, both (examples, channels, height, width) in [0, 1].
     """
     targets = split.arrays["targets"][rows]
-    shown = one_of_each(targets, PICTURED)
+    shown = one_of_each(targets, DRAWN)
     pairs = [("images of the test part", images[shown]), ("the same, from their codes alone", found[shown])]
     draw_rows(folder / "reconstructions.png", pairs)
     codes = in_parts(encoder, images, next(encoder.parameters()).device)

@@ -1,4 +1,4 @@
-"""What the sliding window finds in whole images, how good that is, and pictures of it."""
+"""What the sliding window finds in whole images, how good that is, and images of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SSD finds in images, how good that is, and pictures of it."""
+"""What SSD finds in images, how good that is, and images of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluation stage: a trained model on the test part; metrics as JSON, plot data as CSV, pictures as PNG."""
+"""The evaluation stage: a trained model on the test part; metrics as JSON, plot data as CSV, images as PNG."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def predictions_of(
 def evaluate(
     trained: Artifact, split: Split, evaluation: Config, metrics: Path, plots: Path, timing: Path
 ) -> dict[str, float]:
-    """Write the test metrics to the file `metrics`, and plot data and pictures into the folder `plots`.
+    """Write the test metrics to the file `metrics`, and plot data and images into the folder `plots`.
 
     evaluation: the section of params.yaml of that name.
     timing: the file for how long it took, which is no output of the stage: it differs from time to time.

@@ -1,4 +1,4 @@
-"""What a VAE's evaluation leaves: pictures of what its decoder makes of drawn codes, and of codes between images."""
+"""What a VAE's evaluation leaves: images of what its decoder makes of drawn codes, and of codes between images."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def draw_manifold(decode: Decode, side: int, file: Path) -> None:
 
 
 def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """The test part's evidence lower bound in nats per image, of one code drawn for each; pictures.
+    """The test part's evidence lower bound in nats per image, of one code drawn for each; images.
 
     outputs: of the images as they are; what is measured are images drawn from them, black and white.
     """
@@ -76,8 +76,8 @@ def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split,
     batch = draw(config, image_batch(split, rows), random)
     found: Outputs = in_parts(model, batch.inputs, device)
     reconstruction, kl = (term.double().mean().item() for term in terms(found, batch.targets))
-    pictured = found.logits.sigmoid().unflatten(1, model.shape)
-    reconstructions.draw(model.encoder, pictured, batch.targets, rows, split, folder)
+    reconstructed = found.logits.sigmoid().unflatten(1, model.shape)
+    reconstructions.draw(model.encoder, reconstructed, batch.targets, rows, split, folder)
     decode = decoder_of(model.decoder, device)
     draw_samples(decode, config.bottleneck, folder / "samples.png")
     draw_interpolation(decode, found.mean, split.arrays["targets"][rows], folder / "interpolation.png")

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: mirrored, cropped and recoloured, the boxes along with the pictures.
+"""Augmentation of whole batches: mirrored, cropped and recoloured, the boxes along with the images.
 
 A batch is cut into a few groups; torchvision's transforms draw once for each. Random numbers are torch's own,
 which the checkpoints keep.
@@ -19,7 +19,7 @@ GROUPS = 8
 LEAST_LEFT = 0.4  # of a box's area; what a crop leaves less of is no longer there to be found
 
 
-def pictures(config: PretrainedConfig, batch: Batch) -> Batch:
+def images_alone(config: PretrainedConfig, batch: Batch) -> Batch:
     """For classifiers: images (batch, 3, height, width) in [0, 1]; the targets are as they were."""
     if not config.augments:
         return batch
@@ -39,7 +39,7 @@ def one_box(config: PretrainedConfig, batch: Batch) -> Batch:
 def many_boxes(config: PretrainedConfig, batch: Batch) -> Batch:
     """For many objects: targets (batch, objects, 5), the class -1 where there is none.
 
-    A crop that leaves too little of a box takes the object away; a picture that would lose them all stays uncut.
+    A crop that leaves too little of a box takes the object away; an image that would lose them all stays uncut.
     """
     if not config.augments:
         return batch

@@ -42,8 +42,8 @@ class PretrainedConfig(TrainingConfig):
     store_features: bool = Field(
         description="true | false: compute the frozen beginning once per image, if nothing is augmented"
     )
-    flip: float = Field(ge=0, le=1, description="a number in [0, 1]: how often a picture is mirrored")
-    crop: float = Field(gt=0, le=1, description="a number in (0, 1]: the smallest share of a picture that a crop keeps")
+    flip: float = Field(ge=0, le=1, description="a number in [0, 1]: how often an image is mirrored")
+    crop: float = Field(gt=0, le=1, description="a number in (0, 1]: the smallest share of an image that a crop keeps")
     colour: float = Field(ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
 
     @property

@@ -40,7 +40,7 @@ class Paths(Section):
     features: str = Field(description="a folder: what frozen layers make of each image")
     models: str = Field(description="a folder: trained models")
     metrics: str = Field(description="a folder: test metrics")
-    plots: str = Field(description="a folder: plot data and pictures")
+    plots: str = Field(description="a folder: plot data and images")
     sweeps: str = Field(description="a folder: what sweeps found")
     report: str = Field(description="a folder: the HTML report")
     runs: str = Field(description="a folder git ignores: checkpoints, Ray storage, logs")

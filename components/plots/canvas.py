@@ -1,4 +1,4 @@
-"""What the report's PNG pictures are drawn on: figures of one width, on which all is placed in inches."""
+"""What the report's PNG images are drawn on: figures of one width, on which all is placed in inches."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from components.plots.palette import INK
 
-WIDTH = 6.4  # inches, of every picture: on a telephone 10 points are then 8 pixels
+WIDTH = 6.4  # inches, of every image: on a telephone 10 points are then 8 pixels
 DPI = 150
-GAP = 0.08  # inches between two pictures
+GAP = 0.08  # inches between two images
 LINE = 0.2  # inches a line of text
 
 

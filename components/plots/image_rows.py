@@ -1,4 +1,4 @@
-"""Rows and grids of small images, and codes as coloured points: what an autoencoder's pictures are made of."""
+"""Rows and grids of small images, and codes as coloured points: what an autoencoder's images are made of."""
 
 from __future__ import annotations
 

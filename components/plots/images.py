@@ -1,4 +1,4 @@
-"""The report's PNG pictures: boxes on photographs, what a network's layers see, and what one kernel does."""
+"""The report's PNG images: boxes on photographs, what a network's layers see, and what one kernel does."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_boxes(file: Path, images: np.ndarray, truths: Sequence[Sequence[Box]], 
     """Images, uint8 (n, 3, height, width), four in a row, each with its true and its predicted boxes."""
     if not len(images):
         figure = new_figure(0.5)
-        write(figure, 0, 0.15, "no pictures", size=12)
+        write(figure, 0, 0.15, "no images", size=12)
         save(figure, file)
         return
     side = (WIDTH - (COLUMNS - 1) * GAP) / COLUMNS
@@ -75,11 +75,11 @@ def draw_feature_maps(file: Path, image: np.ndarray, maps: Sequence[tuple[str, n
     scale = 1.5 / max(image.shape[1:])
     tall, wide = scale * image.shape[1], scale * image.shape[2]
     heights = [side * layer.shape[1] / layer.shape[2] for _, layer in maps]
-    top = max(tall, 1.3)  # room for what is told beside a low picture
+    top = max(tall, 1.3)  # room for what is told beside a low image
     figure = new_figure(top + sum(heights) + len(maps) * (2 * LINE + 0.2))
     show(add_axis(figure, 0, 0, wide, tall), image)
     told = (
-        f"The picture, {size_of(image)} pixels, and below it what\n"
+        f"The image, {size_of(image)} pixels, and below it what\n"
         f"each layer makes of it: up to {MAPS} channels, the\n"
         f"most varied first.\n\n"
         f"Dark is a channel's lowest value and yellow\n"
@@ -112,7 +112,7 @@ def draw_convolution(file: Path, image: np.ndarray) -> None:
     figure = new_figure(head + 2 * step - 0.15)
     _draw_sliding(figure)
     write(figure, 0, head - 0.3, "In two dimensions", size=12, weight="bold")
-    write(figure, 0, head, f"the picture, {size_of(grey)}", size=10)
+    write(figure, 0, head, f"the image, {size_of(grey)}", size=10)
     show(add_axis(figure, 0, head + LINE, side, tall), grey[None])
     told = (
         "A kernel slides along\n"
@@ -182,13 +182,13 @@ def _draw_numbers(axis: Any, kernel: np.ndarray) -> None:
 def _legend(figure: Any) -> None:
     axis = add_axis(figure, 0, 0, WIDTH, 0.25, units=(WIDTH, 0.25))
     _outline_truth(axis, (0.03, 0.05, 0.25, 0.19))
-    axis.text(0.35, 0.125, "true box, its class above the picture", size=10, color=INK, va="center")
+    axis.text(0.35, 0.125, "true box, its class above the image", size=10, color=INK, va="center")
     _outline(axis, (3.63, 0.05, 3.85, 0.19), ORANGE, 3.2)
     axis.text(3.95, 0.125, "predicted box", size=10, color=INK, va="center")
 
 
 def _tag(axis: Any, boxes: Sequence[Box]) -> None:
-    """Names the predicted boxes, the surest first, each tag in the picture and, if it can be, clear of the others."""
+    """Names the predicted boxes, the surest first, each tag in the image and, if it can be, clear of the others."""
     taken: list[Rectangle] = []
     for rank, box in enumerate(sorted(boxes, key=lambda box: -(box.score or 0))):
         words = box.label if box.score is None else f"{box.label} {box.score:.0%}"
@@ -210,7 +210,7 @@ def _tag(axis: Any, boxes: Sequence[Box]) -> None:
 
 
 def _tag_at(top: float, left: float, high: float, wide: float) -> Rectangle:
-    """A tag's place, moved into the picture."""
+    """A tag's place, moved into the image."""
     top, left = min(max(top, 0), 1 - high), min(max(left, 0), 1 - wide)
     return left, top, left + wide, top + high
 
@@ -223,7 +223,7 @@ def _common(one: Rectangle, other: Rectangle) -> float:
 
 
 def _outline_truth(axis: Any, box: Rectangle) -> None:
-    """White between dark lines, so that it shows on any picture, and so thin that a predicted box shows around it."""
+    """White between dark lines, so that it shows on any image, and so thin that a predicted box shows around it."""
     _outline(axis, box, INK, 2.2)
     _outline(axis, box, "white", 1.0)
 

@@ -3,7 +3,7 @@
     python -m components.prepare.features transfer
 
 It also makes the examples of a model that trains on others than the data set's own rows. Where there is nothing to
-store, since pictures are augmented or no layer is frozen, it leaves a note of what the training reads instead.
+store, since images are augmented or no layer is frozen, it leaves a note of what the training reads instead.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make(task: Task, config: PretrainedConfig, split: Split, weights: Mapping[st
             _save(folder, examples, examples.arrays, examples.rows, examples.images)
             said = _counts(examples)
         else:
-            reason = "pictures are augmented" if config.augments else "there is no frozen beginning to store"
+            reason = "images are augmented" if config.augments else "there is no frozen beginning to store"
             said = f"nothing stored: {reason if config.store_features else 'store_features is false'}"
         # What the training reads besides this folder: a change of either makes it stale.
         note = {"split": split.fingerprint, "weights": digest_of(weights)}

@@ -1,4 +1,4 @@
-"""The report stage: every model's metrics, curves and pictures as one HTML page that opens offline.
+"""The report stage: every model's metrics, curves and images as one HTML page that opens offline.
 
 python -m components.report
 """
@@ -25,7 +25,7 @@ from components.plots.metric import Metric, named, read_names
 from components.plots.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-TITLES = {  # of pictures, in the order in which they are shown
+TITLES = {  # of images, in the order in which they are shown
     "predictions": "Predictions on the test part",
     "mistakes": "Worst mistakes on the test part",
     "feature_maps": "What the first layers see",
@@ -51,7 +51,7 @@ TITLES = {  # of pictures, in the order in which they are shown
 
 @dataclass(frozen=True)
 class Chapter:
-    """One stage's part of the report. Figures are SVG text; pictures are (title, data address)."""
+    """One stage's part of the report. Figures are SVG text; images are (title, data address)."""
 
     name: str
     heading: str
@@ -59,7 +59,7 @@ class Chapter:
     finding: str
     figures: list[tuple[str, str]]
     tables: list[Table]
-    pictures: list[tuple[str, str]]
+    images: list[tuple[str, str]]
     config: dict[str, Any]
 
 
@@ -81,7 +81,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         heading, tables = read_tables(plots)
         file = plots / CONFIG
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return Chapter(name, heading or shown, _headline(metrics, names), "", [], tables, _pictures(plots), config)
+        return Chapter(name, heading or shown, _headline(metrics, names), "", [], tables, _images(plots), config)
     history = pd.read_csv(plots / HISTORY)
     layers = pd.read_csv(plots / LAYERS)
     described = json.loads((plots / DESCRIPTION).read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         finding=finding(history),
         figures=figures,
         tables=read_tables(plots)[1],
-        pictures=_pictures(plots),
+        images=_images(plots),
         config={**described["config"], **json.loads((plots / EVALUATION).read_text(encoding="utf-8"))},
     )
 
@@ -121,7 +121,7 @@ def sweep_chapters(sweeps: Path) -> list[Chapter]:
         heading, tables = read_tables(folder)
         headline = [(label, value) for label, value in said["headline"]]
         name = f"sweep_{folder.name}"
-        found.append(Chapter(name, heading, headline, said["finding"], [], tables, _pictures(folder), {}))
+        found.append(Chapter(name, heading, headline, said["finding"], [], tables, _images(folder), {}))
     return found
 
 
@@ -191,21 +191,21 @@ def _headline(metrics: dict[str, Any], names: Mapping[str, Metric]) -> list[tupl
     return texts
 
 
-def _pictures(plots: Path) -> list[tuple[str, str]]:
+def _images(plots: Path) -> list[tuple[str, str]]:
     return [(_title(file), _data_address(file)) for file in sorted(plots.glob("*.png"), key=_place)]
 
 
-def _title(picture: Path) -> str:
-    return TITLES.get(picture.stem, picture.stem.replace("_", " ").capitalize())
+def _title(image: Path) -> str:
+    return TITLES.get(image.stem, image.stem.replace("_", " ").capitalize())
 
 
-def _place(picture: Path) -> tuple[int, str]:
+def _place(image: Path) -> tuple[int, str]:
     known = list(TITLES)
-    return known.index(picture.stem) if picture.stem in known else len(known), picture.stem
+    return known.index(image.stem) if image.stem in known else len(known), image.stem
 
 
-def _data_address(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+def _data_address(image: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}"
 
 
 def write_report(

@@ -26,7 +26,7 @@ from components.plots.tables import write_tables
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
 
-PICTURED = 10
+DRAWN = 10
 METRICS = {"roc_auc": Metric("area under the ROC curve", "{:.4f}")}
 
 
@@ -71,7 +71,7 @@ def evaluate(
     truth = np.repeat([0, 1], [len(own), len(other)])
     area = float(roc_auc_score(truth, torch.cat([own, other]).numpy()))
     _draw(config, own.numpy(), other.numpy(), folder / "anomaly.png")
-    odd, like = own.argsort(descending=True, stable=True)[:PICTURED], other.argsort(stable=True)[:PICTURED]
+    odd, like = own.argsort(descending=True, stable=True)[:DRAWN], other.argsort(stable=True)[:DRAWN]
     rows = [(f"{config.data}: the largest errors", images[0][odd]), (f"{config.others}: the smallest", images[1][like])]
     draw_rows(folder / "hardest.png", rows)
     write_tables(folder, [], f"What {config.model} has never seen: {config.others} among {config.data}")

@@ -37,7 +37,7 @@ class Config(Section):
     model: str = Field(description="the name of a VAE's section")
     examples: int = Field(ge=1, description="an integer >= 1: the most images of the training part to learn from")
     epochs: int = Field(ge=1, description="an integer >= 1")
-    side: int = Field(ge=2, description="an integer >= 2: images along each side of the picture")
+    side: int = Field(ge=2, description="an integer >= 2: images along each side of the image")
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from components.models.task import Goal
 from components.params.search_space import Grow, Space, Values
 from components.plots.file_names import SWEEP
 from components.plots.tables import Table, write_tables
-from components.tune import growth, pictures
+from components.tune import growth, plots
 from components.tune.ledger import Trial, kept, measured
 from components.tune.proposals import importances
 
@@ -53,7 +53,7 @@ class Found:
 
 
 def write_search(target: Path, found: Found, space: Space) -> None:
-    """The folder of a sweep: trials.parquet, trials.csv, best.json, pictures, and the report's chapter."""
+    """The folder of a sweep: trials.parquet, trials.csv, best.json, images, and the report's chapter."""
     ranked = found.ranked
     with whole_folder(target) as folder:
         _write_trials(folder, found)
@@ -67,7 +67,7 @@ def write_search(target: Path, found: Found, space: Space) -> None:
             scores = {trial.number: found.reached(trial) for trial in ranked}
             shares = importances(space, scores, {trial.number: trial.values for trial in ranked})
             reached = {t.number: found.reached(t) for t in found.trials if t.outcome in ("finished", "stopped")}
-            pictures.draw(folder, found.trials, space, scores, reached, found.goal, shares)
+            plots.draw(folder, found.trials, space, scores, reached, found.goal, shares)
         write_tables(folder, tables, heading=f"Sweep of {found.model.replace('_', ' ')}")
         _write_chapter(folder, headline, finding)
 
@@ -84,7 +84,7 @@ def write_growth(target: Path, found: Found, grow: Grow, keys: Sequence[str]) ->
             headline.insert(0, ("width chosen", f"{knee.width}"))
             own = [trial for trial in found.ranked if growth.width_of(trial.values, keys) == knee.width]
             _write_best(folder, found, own[0], keys)
-            pictures.draw_growth(folder / "growth.png", points, knee.width, ", ".join(keys))
+            plots.draw_growth(folder / "growth.png", points, knee.width, ", ".join(keys))
         columns = ["width", "training loss", "validation loss", "validation loss, last epoch"]
         rows = [[f"{p.width}", f"{p.training:.4f}", f"{p.validation:.4f}", f"{p.last:.4f}"] for p in points]
         note = f"Training: the last epoch. Validation: the epoch whose weights are kept. Medians of {grow.seeds}."

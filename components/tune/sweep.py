@@ -192,7 +192,7 @@ def write(sweep: Sweep, ledger: Ledger, target: Path) -> Found:
     for trial in found.ranked[:RANKED_SHOWN]:
         values = ", ".join(f"{key} {results.shown(value)}" for key, value in trial.values.items())
         print(f"  {found.measure} {found.reached(trial):.4f}  trial {trial.number}: {values}")
-    print(f"{sweep.name}: {results.finding(target)}\nTables and pictures: {target}", flush=True)
+    print(f"{sweep.name}: {results.finding(target)}\nTables and images: {target}", flush=True)
     return found
 
 

@@ -124,7 +124,7 @@ def test_read_only_source(case: Case) -> None:
 
 
 def test_zip_with_backslashes(case: Case) -> None:
-    found = case.read("flowers", case.make("zip_with_backslashes") / "pictures.zip", side=32)
+    found = case.read("flowers", case.make("zip_with_backslashes") / "images.zip", side=32)
     assert per_class(found) == {"rose": 10, "tulip": 10}
 
 

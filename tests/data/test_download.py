@@ -289,7 +289,7 @@ def test_a_folder_with_a_link_to_nowhere_is_one_error(tmp_path: Path, empty: Pat
         OwnTree((tmp_path / "own").as_uri()).fetch(empty)
 
 
-@pytest.mark.parametrize("place", ["https://example.org/pictures/", "https://example.org/a.rar", "file:///nowhere.zip"])
+@pytest.mark.parametrize("place", ["https://example.org/images/", "https://example.org/a.rar", "file:///nowhere.zip"])
 def test_what_can_hold_no_tree_is_refused_before_anything_is_fetched(place: str) -> None:
     with pytest.raises(UserError, match=r"neither a folder here nor an archive|no such file"):
         own_tree(place)

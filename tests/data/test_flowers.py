@@ -1,4 +1,4 @@
-"""Pictures in one folder per class become examples, wherever the folders lie, and unreadable files are told."""
+"""Images in one folder per class become examples, wherever the folders lie, and unreadable files are told."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def config(committed: params.Params) -> flowers.Config:
 
 
 def plant(top: Path, per_class: int = 3) -> Path:
-    """Folders of plainly coloured pictures, with the other files that such folders have."""
+    """Folders of plainly coloured images, with the other files that such folders have."""
     for name, colour in COLOURS.items():
         (top / name).mkdir(parents=True)
         for number in range(per_class):
@@ -95,7 +95,7 @@ def test_more_bad_files_than_tolerated_are_one_message(config: flowers.Config, t
         read(config.model_copy(update={"bad_files": 0.11}), tmp_path / "raw")
 
 
-def test_a_class_with_no_readable_picture_is_refused(config: flowers.Config, tmp_path: Path) -> None:
+def test_a_class_with_no_readable_image_is_refused(config: flowers.Config, tmp_path: Path) -> None:
     top = plant(tmp_path / "raw", per_class=1)
     (top / "daisy" / "0.png").write_text("text")
     with pytest.raises(UserError, match=r"daisy: not one of its 1 images can be read(.|\n)*daisy/0\.png: not an image"):
@@ -109,7 +109,7 @@ def test_one_class_is_too_few(config: flowers.Config, tmp_path: Path) -> None:
         read(config, tmp_path / "raw")
 
 
-def test_no_pictures_at_all_is_one_message(config: flowers.Config, tmp_path: Path) -> None:
+def test_no_images_at_all_is_one_message(config: flowers.Config, tmp_path: Path) -> None:
     (tmp_path / "raw" / "a" / "b").mkdir(parents=True)
     with pytest.raises(UserError, match="no folders of images"):
         read(config, tmp_path / "raw")

@@ -29,40 +29,40 @@ STORED = {  # what a camera held that way stores: the opposite of what brings it
 }
 
 
-def read(*files: Path) -> tuple[list[images.Picture], Findings]:
+def read(*files: Path) -> tuple[list[images.Decoded], Findings]:
     found = Findings()
-    pictures = images.readable(files, [file.name for file in files], SIDE, found)
-    return [picture for _, picture in pictures], found
+    decoded = images.readable(files, [file.name for file in files], SIDE, found)
+    return [one for _, one in decoded], found
 
 
 def one(file: Path) -> tuple[np.ndarray, list[str]]:
     """The pixels of one readable file as (side, side, 3), and the kinds of findings it gives."""
-    pictures, found = read(file)
+    decoded, found = read(file)
     summary = found.summary()
     assert all(entry == {"count": 1, "files": [file.name], "kept": True} for entry in summary.values())
-    return pictures[0].pixels.transpose(1, 2, 0), list(summary)
+    return decoded[0].pixels.transpose(1, 2, 0), list(summary)
 
 
 def noise(size: tuple[int, int] = (200, 150)) -> Image.Image:
-    """A picture that packs badly, so that a JPEG of it is long enough to cut."""
+    """An image that packs badly, so that a JPEG of it is long enough to cut."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
 
 
-def test_a_picture_is_resized_to_a_square_whatever_its_aspect_ratio(tmp_path: Path) -> None:
+def test_an_image_is_resized_to_a_square_whatever_its_aspect_ratio(tmp_path: Path) -> None:
     image = Image.new("RGB", (400, 100))
     image.paste(RED, (200, 0, 400, 100))
     image.save(tmp_path / "wide.png")
-    pictures, found = read(tmp_path / "wide.png")
+    decoded, found = read(tmp_path / "wide.png")
     assert not found
-    assert (pictures[0].width, pictures[0].height) == (400, 100)
-    assert pictures[0].pixels.dtype == np.uint8
-    assert pictures[0].pixels.shape == (3, SIDE, SIDE)
-    assert (pictures[0].pixels[0, :, :7] == 0).all()
-    assert (pictures[0].pixels[0, :, 9:] == 255).all()
-    assert not pictures[0].pixels[1:].any()
+    assert (decoded[0].width, decoded[0].height) == (400, 100)
+    assert decoded[0].pixels.dtype == np.uint8
+    assert decoded[0].pixels.shape == (3, SIDE, SIDE)
+    assert (decoded[0].pixels[0, :, :7] == 0).all()
+    assert (decoded[0].pixels[0, :, 9:] == 255).all()
+    assert not decoded[0].pixels[1:].any()
 
 
-def test_a_large_jpeg_decoded_smaller_looks_like_the_same_picture(tmp_path: Path) -> None:
+def test_a_large_jpeg_decoded_smaller_looks_like_the_same_image(tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 1001).astype(np.uint8)
     Image.fromarray(np.stack([np.tile(ramp, (701, 1))] * 3, axis=2)).save(tmp_path / "ramp.jpg", quality=95)
     pixels, kinds = one(tmp_path / "ramp.jpg")
@@ -71,17 +71,17 @@ def test_a_large_jpeg_decoded_smaller_looks_like_the_same_picture(tmp_path: Path
     assert np.abs(pixels[8, :, 0] - expected).max() < 3
 
 
-def test_pictures_come_in_the_files_order_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_come_in_the_files_order_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "CHUNK", 7)
     for number in range(20):
         Image.new("RGB", (600 - 29 * number, 300), (number, 0, 0)).save(tmp_path / f"{number:02}.png")
-    pictures, found = read(*sorted(tmp_path.iterdir()))
-    assert [int(picture.pixels[0, 0, 0]) for picture in pictures] == list(range(20))
+    decoded, found = read(*sorted(tmp_path.iterdir()))
+    assert [int(one.pixels[0, 0, 0]) for one in decoded] == list(range(20))
     assert not found
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
-def test_a_greyscale_picture_becomes_three_equal_colours(mode: str, tmp_path: Path) -> None:
+def test_a_greyscale_image_becomes_three_equal_colours(mode: str, tmp_path: Path) -> None:
     Image.new("L", (40, 30), 255).convert(mode).save(tmp_path / "grey.png")
     pixels, kinds = one(tmp_path / "grey.png")
     assert kinds == ["greyscale"]
@@ -95,7 +95,7 @@ def test_a_cmyk_jpeg_is_red_where_it_was_red(tmp_path: Path) -> None:
     assert np.abs(pixels.astype(int) - RED).max() < 5
 
 
-def test_a_palette_picture_has_its_palettes_colours(tmp_path: Path) -> None:
+def test_a_palette_image_has_its_palettes_colours(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), RED).convert("P").save(tmp_path / "palette.png")
     pixels, kinds = one(tmp_path / "palette.png")
     assert kinds == ["palette"]
@@ -170,7 +170,7 @@ def cut_png(file: Path) -> None:
     ("kind", "spoil"),
     [
         ("empty file", Path.touch),
-        ("not an image", lambda file: file.write_text("no picture, though it is called one\n" * 50)),
+        ("not an image", lambda file: file.write_text("no image, though it is called one\n" * 50)),
         ("not an image", lambda file: file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")),
         ("broken image", cut),
         ("broken image", cut_png),
@@ -186,33 +186,33 @@ def test_a_file_that_cannot_be_read_is_skipped_and_counted(
     noise().save(tmp_path / "a.jpg")
     spoil(tmp_path / "b.jpg")
     noise().save(tmp_path / "c.jpg")
-    pictures, found = read(*sorted(tmp_path.iterdir()))
-    assert len(pictures) == 2
+    decoded, found = read(*sorted(tmp_path.iterdir()))
+    assert len(decoded) == 2
     assert found.summary() == {kind: {"count": 1, "files": ["b.jpg"], "kept": False}}
 
 
-def test_a_picture_a_little_over_the_limit_is_a_bomb_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_a_little_over_the_limit_is_a_bomb_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200 * 150 - 1)  # here PIL only warns
     noise().save(tmp_path / "a.jpg")
-    pictures, found = read(tmp_path / "a.jpg")
-    assert not pictures
+    decoded, found = read(tmp_path / "a.jpg")
+    assert not decoded
     assert list(found.summary()) == ["too many pixels"]
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
-def test_a_picture_that_exif_turns_is_upright(ending: str, orientation: int, tmp_path: Path) -> None:
+def test_an_image_that_exif_turns_is_upright(ending: str, orientation: int, tmp_path: Path) -> None:
     upright = Image.new("RGB", (64, 32), WHITE)
     upright.paste(RED, (0, 0, 16, 16))
     stored = upright.transpose(STORED[orientation])
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     stored.save(tmp_path / f"turned.{ending}", exif=exif, quality=95)
-    pictures, found = read(tmp_path / f"turned.{ending}")
-    picture = pictures[0]
+    decoded, found = read(tmp_path / f"turned.{ending}")
+    one = decoded[0]
     assert list(found.summary()) == ["turned by EXIF"]
-    assert (picture.width, picture.height, picture.orientation) == (64, 32, orientation)
-    green = picture.pixels[1] < 128
+    assert (one.width, one.height, one.orientation) == (64, 32, orientation)
+    green = one.pixels[1] < 128
     assert green[:7, :3].all()
     assert not green[9:].any()
     assert not green[:, 5:].any()
@@ -246,9 +246,9 @@ def test_greys_are_scaled_by_the_bits_that_all_the_files_use(most: int, bits: in
         Image.fromarray(np.full((20, 20), grey, np.uint16)).save(tmp_path / f"{number}.{'png' if number else 'tif'}")
     files = sorted(tmp_path.iterdir())
     assert images.grey_bits(files) == bits
-    pictures, found = read(*files)
+    decoded, found = read(*files)
     whole = most / (2**bits - 1) * 255
-    assert [int(p.pixels[0, 0, 0]) for p in pictures] == [pytest.approx(whole, abs=1), pytest.approx(whole / 4, abs=1)]
+    assert [int(p.pixels[0, 0, 0]) for p in decoded] == [pytest.approx(whole, abs=1), pytest.approx(whole / 4, abs=1)]
     (kind,) = found.summary()
     assert kind == ("16-bit greyscale" if bits == 16 else f"16-bit greyscale, of which {bits} bits are used")
 
@@ -265,8 +265,8 @@ def sixteen_bit_colours(file: Path, most: int) -> None:
 def test_colours_of_twelve_bits_in_sixteen_are_refused_rather_than_nearly_black(tmp_path: Path) -> None:
     sixteen_bit_colours(tmp_path / "a.png", 60000)
     sixteen_bit_colours(tmp_path / "b.png", 4095)
-    pictures, found = read(tmp_path / "a.png", tmp_path / "b.png")
-    assert [int(picture.pixels[0, 0, 0]) for picture in pictures] == [60000 >> 8]
+    decoded, found = read(tmp_path / "a.png", tmp_path / "b.png")
+    assert [int(one.pixels[0, 0, 0]) for one in decoded] == [60000 >> 8]
     assert "convert it to 8 bits" in found.reason("b.png")
 
 

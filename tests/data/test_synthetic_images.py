@@ -12,7 +12,7 @@ from PIL import Image
 from components.data.synthetic import flower_images, scene_images
 from components.data.synthetic.scene_images import Box, Scene
 
-pytestmark = pytest.mark.slow  # it draws hundreds of pictures
+pytestmark = pytest.mark.slow  # it draws hundreds of images
 
 FLOWERS_PER_CLASS = 24
 SCENES = 200
@@ -43,7 +43,7 @@ def edges(box: Box) -> tuple[int, int, int, int]:
 
 
 def fractions(scene: Scene) -> tuple[float, ...]:
-    """The first object's box as shares of the picture's width and height."""
+    """The first object's box as shares of the image's width and height."""
     left, top, right, bottom = edges(scene.objects[0][1])
     width, height = scene.image.size
     return left / width, top / height, right / width, bottom / height
@@ -74,7 +74,7 @@ def test_every_class_comes_equally_often_and_in_turn(
     assert tuple(name for name, _ in islice(flowers, 5)) == flower_images.CLASSES
 
 
-def test_pictures_are_in_colour_of_the_promised_size_and_of_varying_shape(
+def test_images_are_in_colour_of_the_promised_size_and_of_varying_shape(
     flowers: list[tuple[str, Image.Image]], scenes: list[Scene]
 ) -> None:
     for images, longest in (([image for _, image in flowers], 240), ([scene.image for scene in scenes], 320)):
@@ -84,7 +84,7 @@ def test_pictures_are_in_colour_of_the_promised_size_and_of_varying_shape(
         assert 0.75 <= min(shapes) < 0.8 and 1.25 < max(shapes) <= 4 / 3
 
 
-def test_boxes_lie_inside_the_picture_and_the_first_object_is_the_largest(scenes: list[Scene]) -> None:
+def test_boxes_lie_inside_the_image_and_the_first_object_is_the_largest(scenes: list[Scene]) -> None:
     assert {len(scene.objects) for scene in scenes} == {1, 2, 3}
     for scene in scenes:
         shorter = min(scene.image.size)

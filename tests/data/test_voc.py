@@ -1,4 +1,4 @@
-"""Pascal VOC's layout becomes pictures with boxes, and every oddity of real annotations is counted."""
+"""Pascal VOC's layout becomes images with boxes, and every oddity of real annotations is counted."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def xml(*objects: str, size: tuple[int, int] | None = (WIDTH, HEIGHT)) -> str:
 
 
 def add(top: Path, name: str, text: str | None = None) -> None:
-    """A picture with a red box in the left quarter of its top quarter, and its annotation (one dog there)."""
+    """An image with a red box in the left quarter of its top quarter, and its annotation (one dog there)."""
     image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
     image.paste(RED, (0, 0, 16, 8))
     image.save(top / "JPEGImages" / f"{name}.jpg", quality=95)
@@ -79,7 +79,7 @@ def kinds(examples: Examples) -> dict[str, tuple[int, list[str], bool]]:
     return {kind: (found["count"], found["files"], found["kept"]) for kind, found in summary.items()}
 
 
-def test_boxes_are_shares_of_the_picture_from_pixels_counted_from_1(config: voc.Config, top: Path) -> None:
+def test_boxes_are_shares_of_the_image_from_pixels_counted_from_1(config: voc.Config, top: Path) -> None:
     add(top, "a", xml(thing(), thing("cat", (1, 1, WIDTH, HEIGHT)), thing("dog", (2.5, 9.0, 64, 16))))
     add(top, "b")
     examples = read(config, top)
@@ -114,12 +114,12 @@ def test_the_boxes_are_where_the_pixels_are_for_every_turn(config: voc.Config, t
         upright.transpose(undo).save(top / "JPEGImages" / f"{name}.jpg", exif=exif, quality=95)
     examples = read(config, top)
     assert len(examples.inputs) == 7
-    for picture, boxes in zip(examples.inputs, examples.extra["boxes"], strict=True):
-        assert_red_inside(picture, boxes[0])
+    for image, boxes in zip(examples.inputs, examples.extra["boxes"], strict=True):
+        assert_red_inside(image, boxes[0])
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_boxes_of_the_stored_picture_turn_with_it(orientation: int, config: voc.Config, top: Path) -> None:
+def test_boxes_of_the_stored_image_turn_with_it(orientation: int, config: voc.Config, top: Path) -> None:
     stored = Image.new("RGB", (HEIGHT, WIDTH), WHITE)
     stored.paste(RED, (4, 10, 12, 30))
     exif = Image.Exif()
@@ -128,54 +128,52 @@ def test_boxes_of_the_stored_picture_turn_with_it(orientation: int, config: voc.
     stored.save(top / "JPEGImages" / "a.jpg", exif=exif, quality=95)
     examples = read(config, top)
     assert_red_inside(examples.inputs[0], examples.extra["boxes"][0, 0])
-    assert kinds(examples)["boxes of the picture before its turn"] == (1, ["a.xml"], True)
+    assert kinds(examples)["boxes of the image before its turn"] == (1, ["a.xml"], True)
     assert "size disagrees" not in kinds(examples)
 
 
-def assert_red_inside(picture: np.ndarray, box: np.ndarray) -> None:
-    """The red pixels of a (3, SIDE, SIDE) picture fill the box, to within a pixel, and nothing else."""
-    rows, columns = np.nonzero(picture[1] < 128)
+def assert_red_inside(image: np.ndarray, box: np.ndarray) -> None:
+    """The red pixels of a (3, SIDE, SIDE) image fill the box, to within a pixel, and nothing else."""
+    rows, columns = np.nonzero(image[1] < 128)
     found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert np.abs(np.array(found) - box * SIDE).max() <= 1
 
 
-def test_boxes_of_a_picture_that_was_scaled_since_are_scaled_with_it(config: voc.Config, top: Path) -> None:
+def test_boxes_of_an_image_that_was_scaled_since_are_scaled_with_it(config: voc.Config, top: Path) -> None:
     for number, factor in enumerate((2, 10, 0.5)):
         box = (1, 1, 16 * factor, 8 * factor)
         add(top, f"{number}", xml(thing("dog", box), size=(int(WIDTH * factor), int(HEIGHT * factor))))
     examples = read(config, top)
     assert examples.extra["boxes"].tolist() == [[SHARES]] * 3
     names = ["0.xml", "1.xml", "2.xml"]
-    assert kinds(examples) == {"boxes of the picture before it was scaled": (3, names, True)}
+    assert kinds(examples) == {"boxes of the image before it was scaled": (3, names, True)}
 
 
-def test_boxes_of_a_picture_of_another_shape_mean_nothing_and_are_told(config: voc.Config, top: Path) -> None:
+def test_boxes_of_an_image_of_another_shape_mean_nothing_and_are_told(config: voc.Config, top: Path) -> None:
     add(top, "a", xml(thing(), size=(500, 375)))
     add(top, "b", xml(thing(), size=(HEIGHT, WIDTH)))  # nothing turns this one
     add(top, "c", xml(thing(), size=None))
     add(top, "d", xml(thing(), size=(0, 0)))  # as some programs write that do not know it
-    with pytest.raises(
-        UserError, match=r"a\.xml: it states a picture of 500 x 375 pixels, and the picture has 64 x 32"
-    ):
+    with pytest.raises(UserError, match=r"a\.xml: it states an image of 500 x 375 pixels, and the image has 64 x 32"):
         read(config, top)
     examples = read(config, top, bad_files=0.5)
     assert examples.extra["boxes"].tolist() == [[SHARES]] * 2
     assert kinds(examples) == {"size disagrees": (2, ["a.xml", "b.xml"], False)}
 
 
-def test_boxes_beyond_the_picture_are_clipped_and_those_without_area_left_out(config: voc.Config, top: Path) -> None:
+def test_boxes_beyond_the_image_are_clipped_and_those_without_area_left_out(config: voc.Config, top: Path) -> None:
     beyond, outside = (0, -5, 80, 16), (70, 5, 90, 9)
     line, swapped = (10, 5, 9, 20), (20, 5, 10, 20)
     add(top, "a", xml(*(thing("dog", box) for box in (beyond, outside, line, swapped, BOX))))
     examples = read(config, top)
     assert examples.extra["boxes"].tolist() == [[[0, 0, 1, 0.5], SHARES]]
     assert kinds(examples) == {
-        "box beyond the picture": (1, ["a.xml"], True),
+        "box beyond the image": (1, ["a.xml"], True),
         "box without area": (3, ["a.xml"], False),
     }
 
 
-def test_a_picture_with_no_object_left_is_skipped(config: voc.Config, top: Path) -> None:
+def test_an_image_with_no_object_left_is_skipped(config: voc.Config, top: Path) -> None:
     add(top, "a", xml())
     add(top, "b")
     add(top, "c", xml(thing("dog", (10, 5, 9, 20))))
@@ -270,7 +268,7 @@ def test_names_beyond_ascii_are_read(encoding: str, top: Path) -> None:
     assert parse(top / "Annotations" / "a.xml").objects[0].name == "écureuil"
 
 
-def test_bad_pictures_and_bad_annotations_together_exceed_the_threshold(config: voc.Config, top: Path) -> None:
+def test_bad_images_and_bad_annotations_together_exceed_the_threshold(config: voc.Config, top: Path) -> None:
     for name in "abcdefghij":
         add(top, name)
     (top / "JPEGImages" / "b.jpg").write_bytes((top / "JPEGImages" / "b.jpg").read_bytes()[:300])
@@ -287,7 +285,7 @@ def test_what_lacks_its_other_half_is_counted_and_skipped(config: voc.Config, to
     (top / "Annotations" / "b.xml").unlink()
     examples = read(config, top)
     assert len(examples.inputs) == 1
-    assert kinds(examples) == {"no picture": (1, ["a.xml"], False), "no annotation": (1, ["b"], False)}
+    assert kinds(examples) == {"no image": (1, ["a.xml"], False), "no annotation": (1, ["b"], False)}
 
 
 def listed(top: Path, **parts: str) -> None:
@@ -374,7 +372,7 @@ def test_folders_named_after_parts_keep_the_published_split(config: voc.Config, 
         read(config, tmp_path / "raw" / "test")
 
 
-def test_annotations_lie_in_folders_below_as_their_pictures_do(config: voc.Config, top: Path) -> None:
+def test_annotations_lie_in_folders_below_as_their_images_do(config: voc.Config, top: Path) -> None:
     for folder in ("one", "two"):
         for kind in ("JPEGImages", "Annotations"):
             (top / kind / folder).mkdir()
@@ -385,7 +383,7 @@ def test_annotations_lie_in_folders_below_as_their_pictures_do(config: voc.Confi
     assert not examples.findings
 
 
-def test_a_picture_without_an_ending_and_what_is_none(config: voc.Config, top: Path) -> None:
+def test_an_image_without_an_ending_and_what_is_none(config: voc.Config, top: Path) -> None:
     add(top, "a")
     (top / "JPEGImages" / "a.jpg").rename(top / "JPEGImages" / "a")
     (top / "JPEGImages" / "readme.md").write_text("text")
@@ -397,7 +395,7 @@ def test_a_picture_without_an_ending_and_what_is_none(config: voc.Config, top: P
 def test_a_test_part_alone_is_refused(config: voc.Config, top: Path) -> None:
     add(top, "a")
     listed(top, test="a")
-    with pytest.raises(UserError, match="no picture outside the data set's own test part"):
+    with pytest.raises(UserError, match="no image outside the data set's own test part"):
         read(config, top)
 
 
@@ -413,7 +411,7 @@ def test_a_folder_of_another_layout_is_one_message(config: voc.Config, tmp_path:
         read(config, tmp_path / "raw")
 
 
-def test_both_folders_at_the_top_will_do_and_any_kind_of_picture(config: voc.Config, tmp_path: Path) -> None:
+def test_both_folders_at_the_top_will_do_and_any_kind_of_image(config: voc.Config, tmp_path: Path) -> None:
     top = layout(tmp_path / "raw")
     add(top, "a")
     Image.open(top / "JPEGImages" / "a.jpg").save(top / "JPEGImages" / "b.PNG")
@@ -470,7 +468,7 @@ def opened(committed: params.Params, source: str, tmp_path: Path) -> Split:
 
 
 @needs_mirror
-def test_the_mirrors_subset_is_400_pictures_of_20_classes(committed: params.Params, tmp_path: Path) -> None:
+def test_the_mirrors_subset_is_400_images_of_20_classes(committed: params.Params, tmp_path: Path) -> None:
     found = opened(committed, (MIRROR / "VOC2007_subset.tar").as_uri(), tmp_path)
     assert len(found.classes) == 20
     assert found.arrays["inputs"].shape == (400, 3, 300, 300)

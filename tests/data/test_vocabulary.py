@@ -29,7 +29,7 @@ from components.data.text.vocabulary import (
 from components.data.text.words import Words
 from components.errors import UserError
 from components.params import params
-from tests.conftest import fewer_pictures
+from tests.conftest import fewer_images
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_long_text_is_cut_where_the_section_says(cut: str, left: list[int]) ->
 
 def test_a_text_has_the_same_numbers_alone_as_in_the_split(made: Split, tmp_path: Path) -> None:
     assert made.text is not None
-    with fewer_pictures():
+    with fewer_images():
         synthetic_reviews.make(tmp_path)
     frame = Words(made.text.steps)(pd.read_csv(tmp_path / synthetic_reviews.FILE))
     known = numbers_by_word(made.text)

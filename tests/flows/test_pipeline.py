@@ -15,7 +15,7 @@ import pytest
 
 from components.cluster.joining import free_port
 from tests.code.modules import recorded, recording
-from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_pictures
+from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_images
 
 WHOLE_PIPELINE_SECONDS = 1500  # 47 stages; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
@@ -43,8 +43,8 @@ OTHERS = (
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
-    """A project whose whole pipeline has run once, on few pictures and from no weights, and what that printed."""
-    project = with_small_pictures(tmp_path_factory.mktemp("ran"), has_run_before=False)
+    """A project whose whole pipeline has run once, on few images and from no weights, and what that printed."""
+    project = with_small_images(tmp_path_factory.mktemp("ran"), has_run_before=False)
     project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
     project.change(reuse__steps=20, reuse__seeds=1, manifold__epochs=1, gradient_reach__training_steps=2)

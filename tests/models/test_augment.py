@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: pictures and their boxes move together."""
+"""Augmentation of whole batches: images and their boxes move together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def section(committed: params.Params) -> Sectioned:
 
 
 def batch(count: int = 16) -> Batch:
-    """Pictures whose red tells how far down a pixel lies, and whose green how far to the right; two objects each."""
+    """Images whose red tells how far down a pixel lies, and whose green how far to the right; two objects each."""
     down = (torch.arange(SIDE) + 0.5) / SIDE
     image = torch.stack([down[:, None].expand(SIDE, SIDE), down[None].expand(SIDE, SIDE), torch.zeros(SIDE, SIDE)])
     objects = torch.tensor([[1, 0.2, 0.3, 0.6, 0.7], [0, 0.65, 0.6, 0.9, 0.9], [-1, 0, 0, 0, 0]])
@@ -40,10 +40,10 @@ def colours_at(image: Tensor, left: float, top: float) -> list[float]:
 def test_nothing_asked_is_nothing_done(section: Sectioned) -> None:
     given = batch()
     assert augment.many_boxes(section(), given) is given
-    assert augment.pictures(section(), given) is given
+    assert augment.images_alone(section(), given) is given
 
 
-def test_a_mirrored_picture_has_mirrored_boxes(section: Sectioned) -> None:
+def test_a_mirrored_image_has_mirrored_boxes(section: Sectioned) -> None:
     given = batch()
     inputs, targets = augment.many_boxes(section(flip=1.0), given)
     assert torch.allclose(inputs, given.inputs.flip(-1))
@@ -51,7 +51,7 @@ def test_a_mirrored_picture_has_mirrored_boxes(section: Sectioned) -> None:
     assert targets[:, 2, 0].tolist() == [-1] * 16
 
 
-def test_in_a_cropped_picture_each_box_is_around_the_same_pixels(section: Sectioned) -> None:
+def test_in_a_cropped_image_each_box_is_around_the_same_pixels(section: Sectioned) -> None:
     torch.manual_seed(0)
     given = batch()
     inputs, targets = augment.many_boxes(section(crop=0.4, flip=0.5), given)
@@ -85,7 +85,7 @@ def test_an_object_of_which_a_crop_leaves_little_is_gone_but_never_all_of_them(s
     assert lost > 0
 
 
-def test_one_box_stays_with_its_picture(section: Sectioned) -> None:
+def test_one_box_stays_with_its_image(section: Sectioned) -> None:
     many = batch()
     one = Batch(many.inputs, many.targets[:, 0])
     torch.manual_seed(0)
@@ -94,7 +94,7 @@ def test_one_box_stays_with_its_picture(section: Sectioned) -> None:
     assert (found.targets[:, 0] == 1).all()
 
 
-def test_colours_change_the_picture_and_no_box(section: Sectioned) -> None:
+def test_colours_change_the_image_and_no_box(section: Sectioned) -> None:
     torch.manual_seed(0)
     given = batch()
     inputs, targets = augment.many_boxes(section(colour=0.5), given)
@@ -104,7 +104,7 @@ def test_colours_change_the_picture_and_no_box(section: Sectioned) -> None:
     assert inputs.max() <= 1
 
 
-@pytest.mark.parametrize("function", [augment.many_boxes, augment.pictures])
+@pytest.mark.parametrize("function", [augment.many_boxes, augment.images_alone])
 def test_the_same_seed_draws_the_same_and_a_batch_is_not_all_alike(function: Any, section: Sectioned) -> None:
     found = []
     for _ in range(2):
@@ -114,5 +114,5 @@ def test_the_same_seed_draws_the_same_and_a_batch_is_not_all_alike(function: Any
     assert not torch.equal(found[0][0], found[0][-1])
 
 
-def test_a_last_batch_of_one_picture_is_augmented_too(section: Sectioned) -> None:
+def test_a_last_batch_of_one_image_is_augmented_too(section: Sectioned) -> None:
     assert augment.many_boxes(section(flip=1.0), batch(1)).inputs.shape == (1, 3, SIDE, SIDE)

@@ -31,7 +31,7 @@ def backbone_of(name: str, freeze: int | str = 0) -> Backbone:
     return backbone
 
 
-def pictures(count: int = 2, side: int = 64) -> Tensor:
+def random_images(count: int = 2, side: int = 64) -> Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
@@ -68,8 +68,8 @@ def test_the_chain_of_steps_computes_what_timms_whole_network_does(name: str) ->
     assert not used & {key.split(".")[0] for key in taken.missing_keys}
     assert len(backbone.steps) > 4
     with torch.no_grad():
-        expected = whole.forward_features(backbone.normalised(pictures()))  # type: ignore[operator]
-        assert torch.allclose(backbone(pictures()), expected, atol=1e-5)
+        expected = whole.forward_features(backbone.normalised(random_images()))  # type: ignore[operator]
+        assert torch.allclose(backbone(random_images()), expected, atol=1e-5)
 
 
 def test_the_chain_of_steps_computes_what_torchvisions_features_do() -> None:
@@ -78,8 +78,8 @@ def test_the_chain_of_steps_computes_what_torchvisions_features_do() -> None:
     whole.features.load_state_dict(backbone.net.get_submodule("features").state_dict())
     assert len(backbone.steps) > 4
     with torch.no_grad():
-        expected = whole.features(backbone.normalised(pictures()))
-        assert torch.allclose(backbone(pictures()), expected, atol=1e-5)
+        expected = whole.features(backbone.normalised(random_images()))
+        assert torch.allclose(backbone(random_images()), expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def test_the_chain_of_steps_computes_what_torchvisions_features_do() -> None:
 def test_two_halves_of_the_chain_are_the_whole_wherever_it_is_cut(name: str) -> None:
     backbone = backbone_of(name).eval()
     with torch.no_grad():
-        images = backbone.normalised(pictures(1))
+        images = backbone.normalised(random_images(1))
         whole = backbone.run(images)
         for cut in (1, len(backbone.steps) // 2, len(backbone.steps) - 1):
             half = backbone.run(images, last=cut)
@@ -98,8 +98,8 @@ def test_two_halves_of_the_chain_are_the_whole_wherever_it_is_cut(name: str) -> 
 def test_dropped_steps_are_freed_and_the_rest_runs_on_their_outputs() -> None:
     backbone = backbone_of("resnet18", "layer3").eval()
     with torch.no_grad():
-        features = backbone.run(backbone.normalised(pictures()), last=backbone.frozen_steps)
-        expected = backbone(pictures())
+        features = backbone.run(backbone.normalised(random_images()), last=backbone.frozen_steps)
+        expected = backbone(random_images())
         first = backbone.frozen_steps
         backbone.drop(first)
         assert torch.equal(backbone.run(features, first=first), expected)
@@ -179,7 +179,7 @@ def test_a_training_step_moves_the_statistics_of_batch_norms_that_train_and_no_o
     backbone.freeze(layers[: len(layers) // 2])
     before = {n: t.clone() for n, t in backbone.net.state_dict().items()}
     backbone.eval().train()
-    backbone(pictures(4)).mean().backward()
+    backbone(random_images(4)).mean().backward()
     torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=0.1).step()
     after = backbone.net.state_dict()
     frozen = {n for n, m in backbone.net.named_modules() if any(m is f for f in backbone.frozen)}
@@ -205,15 +205,15 @@ def test_a_frozen_beginning_gives_the_same_in_training_wherever_the_count_falls(
     last = max(n for n, layer in enumerate(layers) if layer.name.startswith("features.2."))
     assert layers[last].name.endswith("stochastic_depth")
     backbone = backbone_of("efficientnet_v2_s", last).train()
-    images = pictures(8, 32)
+    images = random_images(8, 32)
     with torch.no_grad():
         outputs = [backbone.run(images, last=backbone.frozen_steps) for _ in range(2)]
     assert torch.equal(*outputs)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "densenet121"])
-def test_a_picture_too_small_for_the_network_is_one_message(name: str) -> None:
-    with pytest.raises(UserError, match=r"a picture of 8 x 8 does not fit this backbone; it is too small"):
+def test_an_image_too_small_for_the_network_is_one_message(name: str) -> None:
+    with pytest.raises(UserError, match=r"an image of 8 x 8 does not fit this backbone; it is too small"):
         backbone_of(name).output_shape((3, 8, 8))
 
 

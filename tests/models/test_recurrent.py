@@ -152,7 +152,7 @@ def test_the_lstm_learns_what_the_plain_rnn_cannot(committed: params.Params, tmp
     assert (tmp_path / "gradient_reach.png").stat().st_size > 10_000
 
 
-def test_the_picture_is_the_same_every_time_and_leaves_chance_alone(tmp_path: Path) -> None:
+def test_the_image_is_the_same_every_time_and_leaves_chance_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     for name in ("a.png", "b.png"):

@@ -89,7 +89,7 @@ def _in_its_order(model: ssd.SSD, name: str) -> list[Tensor]:
 
 
 def outputs_and_objects() -> tuple[Outputs, Tensor]:
-    """Random outputs of 300 default boxes and 3 classes for 2 pictures, with 2 and with 1 objects."""
+    """Random outputs of 300 default boxes and 3 classes for 2 images, with 2 and with 1 objects."""
     random = torch.Generator().manual_seed(0)
     corner = torch.rand(300, 2, generator=random) * 0.7
     boxes = torch.cat([corner, corner + 0.05 + 0.25 * torch.rand(300, 2, generator=random)], dim=1)
@@ -103,7 +103,7 @@ def outputs_and_objects() -> tuple[Outputs, Tensor]:
 
 
 @pytest.mark.slow
-def test_the_loss_of_a_picture_is_torchvisions() -> None:
+def test_the_loss_of_an_image_is_torchvisions() -> None:
     outputs, objects = outputs_and_objects()
     reference = torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
     expected = []
@@ -122,7 +122,7 @@ def test_every_object_has_its_best_box_and_boxes_have_objects_they_half_cover() 
     assert matches(objects[None], boxes[None]).tolist() == [[0, 0, 1, -1]]
 
 
-def test_a_picture_without_objects_has_a_loss_and_a_gradient() -> None:
+def test_an_image_without_objects_has_a_loss_and_a_gradient() -> None:
     outputs, objects = outputs_and_objects()
     objects[1, :, 0] = -1
     learned = (outputs.offsets.requires_grad_(), outputs.logits.requires_grad_())
@@ -141,7 +141,7 @@ def test_offsets_of_zero_mean_the_default_box_and_one_means_a_tenth_of_its_side(
 
 
 def detections(*found: tuple[float, ...]) -> Tensor:
-    """One picture's detections, padded."""
+    """One image's detections, padded."""
     rows = torch.full((1, len(found) + 1, 6), -1.0)
     for number, detection in enumerate(found):
         rows[0, number] = torch.tensor(detection)
@@ -203,10 +203,10 @@ def test_one_step_with_perfect_scores_finds_every_object(
 
 
 @pytest.mark.slow
-def test_ssd_trains_though_its_last_batch_would_be_one_picture(
+def test_ssd_trains_though_its_last_batch_would_be_one_image(
     section: Sectioned, made_splits: Callable[[str], Split]
 ) -> None:
-    """Its last map has one place, in which one picture alone cannot be normalised: 33, 65, 97, … rows crashed."""
+    """Its last map has one place, in which one image alone cannot be normalised: 33, 65, 97, … rows crashed."""
     split = made_splits("voc")
     few = replace(split, rows={**split.rows, "train": split.rows["train"][:9], "validation": split.rows["train"][:2]})
     config = section(backbone="efficientnet_lite0", freeze="all", epochs=1, batch_size=8)
@@ -252,7 +252,7 @@ def test_what_is_read_of_a_frozen_beginning_gives_the_maps_of_the_whole(name: st
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_the_windows_of_a_level_cover_the_picture_to_its_sides(windows: Windows) -> None:
+def test_the_windows_of_a_level_cover_the_image_to_its_sides(windows: Windows) -> None:
     for height, width, tops, lefts in windows.levels():
         assert tops[0] == lefts[0] == 0
         assert tops[-1].item() + height == pytest.approx(1)
@@ -262,7 +262,7 @@ def test_the_windows_of_a_level_cover_the_picture_to_its_sides(windows: Windows)
 
 @pytest.mark.parametrize("aspects", [(1.0,), (0.5, 2.0)])
 def test_a_windows_pixels_are_those_at_its_place(windows: Windows, aspects: tuple[float, ...]) -> None:
-    """Of a picture whose colours tell the place, the middle of a crop has the colours of the window's middle."""
+    """Of an image whose colours tell the place, the middle of a crop has the colours of the window's middle."""
     grid = windows.model_copy(update={"aspects": aspects})
     side = torch.linspace(0, 1, 300)
     image = torch.stack([side[:, None].expand(300, 300), side[None].expand(300, 300), torch.zeros(300, 300)])

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 SENSIBLE = {  # words that a reader would call near; two lemmas of one thing, or of one kind
     "good": {"great", "decent", "excellent", "fine", "nice", "ok", "average", "outstanding", "solid", "bad", "well"},
     "bad": {"awful", "terrible", "horrible", "lousy", "crap", "suck", "wrong", "good", "poor", "crappy", "lame"},
-    "film": {"movie", "flick", "picture", "filmmaker", "documentary", "thriller", "cinema", "feature"},
+    "film": {"movie", "flick", "image", "filmmaker", "documentary", "thriller", "cinema", "feature"},
     "actor": {"actress", "role", "cast", "acting", "performance", "performer", "talent", "talented", "star"},
     "funny": {"hilarious", "humorous", "joke", "laugh", "comedy", "amuse", "cute", "humor", "comedic", "clever"},
     "story": {"plot", "storyline", "tale", "narrative", "premise", "script", "romance"},

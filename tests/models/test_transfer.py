@@ -112,7 +112,7 @@ def test_training_on_stored_features_is_the_same_training(
         assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-3)
 
 
-def test_pictures_pass_the_frozen_layers_few_at_once_and_give_what_all_at_once_give(
+def test_images_pass_the_frozen_layers_few_at_once_and_give_what_all_at_once_give(
     section: Sectioned, made_splits: Callable[[str], Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = section("transfer", frozen_precision="float32")
@@ -128,7 +128,7 @@ def test_pictures_pass_the_frozen_layers_few_at_once_and_give_what_all_at_once_g
 
 
 @pytest.mark.parametrize("change", [{"flip": 0.5}, {"store_features": False}, {"freeze": 0}], ids=str)
-def test_nothing_is_stored_where_the_pictures_themselves_are_needed(
+def test_nothing_is_stored_where_the_images_themselves_are_needed(
     change: dict[str, Any], section: Sectioned, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:
     config = section("transfer", **change)
@@ -136,10 +136,10 @@ def test_nothing_is_stored_where_the_pictures_themselves_are_needed(
     assert [file.name for file in (tmp_path / "features").iterdir()] == [features.NOTE]
 
 
-def test_the_note_changes_with_the_pictures(
+def test_the_note_changes_with_the_images(
     section: Sectioned, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:
-    """So that a training which reads the pictures themselves is stale when they change."""
+    """So that a training which reads the images themselves is stale when they change."""
     config, task = section("transfer", store_features=False), load_task("transfer")
     notes = set()
     for name in ("flowers", "voc"):
@@ -176,11 +176,11 @@ def test_a_training_leaves_the_frozen_layers_as_they_were(
     assert moved == {"blocks.4", "blocks.5", "blocks.6"}
 
 
-def test_grey_pictures_are_refused_for_a_backbone_of_colours(section: Sectioned) -> None:
+def test_grey_images_are_refused_for_a_backbone_of_colours(section: Sectioned) -> None:
     with pytest.raises(UserError, match=r"transfer\.data: .* needs colour images"):
         transfer.build(section("transfer"), DataSpec((1, 28, 28), ("0", "1")))
 
 
-def test_a_detector_on_pictures_without_boxes_is_refused(made_splits: Callable[[str], Split]) -> None:
+def test_a_detector_on_images_without_boxes_is_refused(made_splits: Callable[[str], Split]) -> None:
     with pytest.raises(UserError, match=r"detection\.data: .* boxes"):
         detection.batch(made_splits("flowers"), np.arange(2))

@@ -1,4 +1,4 @@
-"""Convolution as the notes define it, and the report's pictures: what is where in the PNG."""
+"""Convolution as the notes define it, and the report's images: what is where in the PNG."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_on_green(folder: Path, true: list[Box], found: list[Box]) -> np.ndarray
 
 
 class Drawn:
-    """One green picture with boxes on it, and what they changed of its pixels."""
+    """One green image with boxes on it, and what they changed of its pixels."""
 
     def __init__(self, bare: np.ndarray, folder: Path, true: list[Box], found: list[Box]) -> None:
         self.image = draw_on_green(folder, true, found)
@@ -65,7 +65,7 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """The green picture without boxes."""
+    """The green image without boxes."""
     return draw_on_green(tmp_path_factory.mktemp("bare"), [], [])
 
 
@@ -151,7 +151,7 @@ def test_a_true_box_shows_on_black_and_on_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (0.95, 0.95), (-0.5, 1.2)], ids=str)
-def test_a_tag_stays_in_the_picture_wherever_its_box_is(
+def test_a_tag_stays_in_the_image_wherever_its_box_is(
     corner: tuple[float, float], bare: np.ndarray, tmp_path: Path
 ) -> None:
     box = (corner[0], corner[1], corner[0] + 0.05, corner[1] + 0.05)
@@ -160,7 +160,7 @@ def test_a_tag_stays_in_the_picture_wherever_its_box_is(
     assert drawn.top - NEAR <= top < bottom <= drawn.bottom + NEAR
     assert drawn.left - NEAR <= left < right <= drawn.right + NEAR
     margins = drawn.tags[(top + bottom) // 2 - 4 : (top + bottom) // 2 + 4]
-    assert margins[:, drawn.left + 2 : drawn.left + 4].all()  # so its words are in the picture too
+    assert margins[:, drawn.left + 2 : drawn.left + 4].all()  # so its words are in the image too
     assert margins[:, drawn.right - 4 : drawn.right - 2].all()
 
 
@@ -189,13 +189,13 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
         assert b"Software" not in one.read_bytes()  # matplotlib's version
 
 
-def test_without_pictures_it_says_so(tmp_path: Path) -> None:
+def test_without_images_it_says_so(tmp_path: Path) -> None:
     draw_boxes(tmp_path / "none.png", np.zeros((0, 3, 8, 8), dtype=np.uint8), [], [])
     assert (pixels(tmp_path / "none.png") < 100).any()
 
 
 @pytest.mark.parametrize("count", [1, 5, 8])
-def test_there_are_four_pictures_in_a_row(count: int, tmp_path: Path) -> None:
+def test_there_are_four_images_in_a_row(count: int, tmp_path: Path) -> None:
     green = np.zeros((count, 3, 8, 8), dtype=np.uint8)
     green[:, 1] = 255
     draw_boxes(tmp_path / "boxes.png", green, [[]] * count, [[]] * count)

@@ -24,7 +24,7 @@ from components.params import params
 from components.prepare.features import training_split
 from components.prepare.weights import load_weights
 from components.train.loop import fit
-from tests.conftest import CPU, Project, lines_until, with_small_pictures
+from tests.conftest import CPU, Project, lines_until, with_small_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -302,8 +302,8 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(uninterrupted: bytes,
 
 @pytest.fixture
 def with_flowers(tmp_path: Path) -> Iterator[Project]:
-    """A project with the stored features of a classifier on few pictures, from random weights."""
-    project = with_small_pictures(tmp_path)
+    """A project with the stored features of a classifier on few images, from random weights."""
+    project = with_small_images(tmp_path)
     project.change(transfer__epochs=2, transfer__dropout=0.0)
     project.change(transfer__optimizer="sgd", transfer__learning_rate=0.0001)
     done = project.run("dvc", "repro", "features@transfer")

@@ -1,6 +1,6 @@
-"""Photographs of flowers (tf_flowers, The TensorFlow Team 2019), and any other pictures in one folder per class.
+"""Photographs of flowers (tf_flowers, The TensorFlow Team 2019), and any other images in one folder per class.
 
-3,670 pictures of 5 classes, with no test part. The data made here are drawn flowers in the same layout.
+3,670 images of 5 classes, with no test part. The data made here are drawn flowers in the same layout.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ SOURCES: dict[str, Source] = {
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the address, folder or archive of pictures "
+        description="null (the general source) | sample | made | full | the address, folder or archive of images "
         "in one folder per class"
     )
-    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the pictures' side in pixels")
+    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
     bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
     split: SplitConfig
 
@@ -77,8 +77,8 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
 
     rows, bits = images.new_rows(scratch, len(files), config.side), images.grey_bits(files)
     kept: list[int] = []
-    for number, picture in images.readable(files, names, config.side, found, bits):
-        rows[len(kept)] = picture.pixels
+    for number, image in images.readable(files, names, config.side, found, bits):
+        rows[len(kept)] = image.pixels
         kept.append(owners[number])
     for number, own in enumerate(layout.classes):
         if number not in kept:

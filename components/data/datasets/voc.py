@@ -1,6 +1,6 @@
 """Pascal VOC (Everingham, Van Gool, Williams, Winn and Zisserman 2010): objects in photographs, with their boxes.
 
-2007: 5,011 pictures to train on and 4,952 to test on; 2012: 11,540 without a test part; 20 classes. The data made
+2007: 5,011 images to train on and 4,952 to test on; 2012: 11,540 without a test part; 20 classes. The data made
 here are drawn scenes in the same layout. Any data set of that layout will do.
 """
 
@@ -48,7 +48,7 @@ class Config(Section):
         description="null (the general source) | sample | made | voc2007 | voc2012 | full | the address, folder or "
         "archive of data in VOC's layout"
     )
-    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the pictures' side in pixels")
+    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
     classes: tuple[str, ...] | None = Field(
         min_length=1, description="null (every class that occurs) | a list of class names; other objects are left out"
     )
@@ -71,11 +71,11 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """The pictures in `folder` that show objects, those of its own test part last.
+    """The images in `folder` that show objects, those of its own test part last.
 
     inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (left, top, right, bottom) as shares
-    of the picture's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
-    of each picture's first object. Raises UserError when there are none, or too many unreadable files.
+    of the image's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
+    of each image's first object. Raises UserError when there are none, or too many unreadable files.
     """
     found = Findings()
     entries = list(entries_in(folder, "voc.source", found))
@@ -85,16 +85,16 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
     files = [entry.image for entry, _ in wanted]
     names = [f"{entry.prefix}{entry.name}{entry.image.suffix}" for entry, _ in wanted]
     bits = images.grey_bits(files)
-    for number, picture in images.readable(files, names, config.side, found, bits):
+    for number, decoded in images.readable(files, names, config.side, found, bits):
         entry, annotation = wanted[number]
         name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
         try:
-            objects = placed(annotation, picture, name, found)
+            objects = placed(annotation, decoded, name, found)
         except AnnotationError as error:
             found.bad("size disagrees", name, str(error))
             continue
         if objects:
-            rows[len(shown)] = picture.pixels
+            rows[len(shown)] = decoded.pixels
             shown.append((entry.test, objects))
         else:
             found.add("no objects", name, kept=False)
@@ -110,7 +110,7 @@ def _examples(
     if not learning:
         part = "outside the data set's own test part " if shown else ""
         odd = "".join(f"\n    {line}" for line in found.lines())
-        raise UserError(f"{folder}: no picture {part}shows an object to learn; look at voc.classes{odd}")
+        raise UserError(f"{folder}: no image {part}shows an object to learn; look at voc.classes{odd}")
     classes = config.classes or tuple(sorted({thing.name for _, objects in shown for thing in objects}))
     numbers = {name: number for number, name in enumerate(classes)}
     most = max(len(objects) for _, objects in shown)

@@ -27,7 +27,7 @@ UNREAD = (
 )  # fmt: skip
 MAY_HAVE_16_BITS = (".png", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".jpx")
 BRIGHT_16 = 64  # of 255, the highest byte of a colour of 15 or 16 bits
-CHUNK = 256  # pictures in flight: at 300 x 300 pixels they take 70 MB
+CHUNK = 256  # images in flight: at 300 x 300 pixels they take 70 MB
 DRAFT_GAP = 2  # a JPEG is decoded at no less than this many times the wanted side, then resized
 WHITE = (255, 255, 255, 255)
 TURNS = {  # EXIF orientation → what brings the stored pixels upright
@@ -42,12 +42,12 @@ TURNS = {  # EXIF orientation → what brings the stored pixels upright
 
 
 @dataclass(frozen=True)
-class Picture:
+class Decoded:
     """One decoded image file.
 
     pixels:      uint8, (3, side, side), upright.
-    width:       of the upright picture as it was stored, in pixels; so is height.
-    orientation: as EXIF numbers it; 1 is upright, from 5 on the stored picture lies on its side.
+    width:       of the upright image as it was stored, in pixels; so is height.
+    orientation: as EXIF numbers it; 1 is upright, from 5 on the stored image lies on its side.
     kinds:       what was odd about it.
     """
 
@@ -105,22 +105,22 @@ def _largest_grey(file: Path, formats: tuple[str, ...]) -> int:
 
 
 def new_rows(scratch: Path, count: int, side: int) -> np.ndarray:
-    """An array of `count` pictures, uint8, (count, 3, side, side), memory-mapped from a file in `scratch`."""
+    """An array of `count` images, uint8, (count, 3, side, side), memory-mapped from a file in `scratch`."""
     shape = (count, 3, side, side)
-    return np.lib.format.open_memmap(scratch / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
+    return np.lib.format.open_memmap(scratch / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
 
 
 def readable(
     files: Sequence[Path], names: Sequence[str], side: int, found: Findings, bits: int | None = None
-) -> Iterator[tuple[int, Picture]]:
-    """(number in `files`, picture) of each file that can be decoded, in order; the others are skipped.
+) -> Iterator[tuple[int, Decoded]]:
+    """(number in `files`, image) of each file that can be decoded, in order; the others are skipped.
 
     names: what to call the files in the findings, to which each oddity is added.
     bits:  as grey_bits gives them for all files, which are asked if it is None.
     """
     bits = grey_bits(files) if bits is None else bits
     work = partial(decode, side=side, formats=formats(), bits=bits)
-    with ThreadPoolExecutor(cores.given()) as pool, tqdm(total=len(files), unit=" pictures", disable=None) as bar:
+    with ThreadPoolExecutor(cores.given()) as pool, tqdm(total=len(files), unit=" images", disable=None) as bar:
         for start in range(0, len(files), CHUNK):
             # Here, not in the threads: the filters of warnings belong to the whole process.
             with warnings.catch_warnings():
@@ -137,7 +137,7 @@ def readable(
                 yield number, result
 
 
-def decode(file: Path, side: int, formats: tuple[str, ...], bits: int = 16) -> Picture | Unreadable:
+def decode(file: Path, side: int, formats: tuple[str, ...], bits: int = 16) -> Decoded | Unreadable:
     """One image file, resized to (3, side, side) whatever its aspect ratio, or why it cannot be read.
 
     bits: what the values of a 16-bit greyscale image take at most.
@@ -146,7 +146,7 @@ def decode(file: Path, side: int, formats: tuple[str, ...], bits: int = 16) -> P
         if file.stat().st_size == 0:
             return Unreadable("empty file", "empty")
         with Image.open(file, formats=formats) as image:
-            return _picture(image, side, bits)
+            return _decoded(image, side, bits)
     except MemoryError:
         raise
     except UnidentifiedImageError:
@@ -164,7 +164,7 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _picture(image: Image.Image, side: int, bits: int) -> Picture:
+def _decoded(image: Image.Image, side: int, bits: int) -> Decoded:
     tiles: Any = getattr(image, "tile", None)  # empty once it is loaded, as reading EXIF may do
     raw = tiles[0][3] if tiles else ""
     deep = ";16" in str(raw if isinstance(raw, str) else raw[0])
@@ -172,7 +172,7 @@ def _picture(image: Image.Image, side: int, bits: int) -> Picture:
     width, height = image.size
     if orientation >= 5 and image.format != "TIFF":
         width, height = height, width
-    # A JPEG alone can be decoded smaller; `box` is the part of the smaller one that holds the picture.
+    # A JPEG alone can be decoded smaller; `box` is the part of the smaller one that holds the image.
     drafted = image.draft(None, (DRAFT_GAP * side, DRAFT_GAP * side))
     box = drafted[1] if drafted else None
     colours, kinds = _rgb(image, bits, deep)
@@ -182,7 +182,7 @@ def _picture(image: Image.Image, side: int, bits: int) -> Picture:
         if image.format != "TIFF":  # which PIL turns upright as it loads
             square = square.transpose(TURNS[orientation])
     pixels = np.asarray(square).transpose(2, 0, 1)
-    return Picture(pixels, width, height, orientation, tuple(kinds))
+    return Decoded(pixels, width, height, orientation, tuple(kinds))
 
 
 def _orientation(image: Image.Image) -> int:

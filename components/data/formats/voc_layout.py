@@ -50,19 +50,19 @@ def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
     tests = _test_tops(tops, folder, key)
     for top in tops:
         prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
-        annotations, pictures = _annotations(top), _pictures(top, prefix, found)
-        own_test, rest = _parts(top / LISTS, prefix, {*annotations, *pictures}, {*annotations}, found)
+        annotations, image_files = _annotations(top), _image_files(top, prefix, found)
+        own_test, rest = _parts(top / LISTS, prefix, {*annotations, *image_files}, {*annotations}, found)
         if top in tests:
             own_test, rest = rest, set()
-        for name in sorted({*pictures} - {*annotations}):
+        for name in sorted({*image_files} - {*annotations}):
             found.add("no annotation", f"{prefix}{name}", kept=False)
         for name in sorted((own_test | rest) & {*annotations}):
-            if name in pictures:
-                entry = Entry(annotations[name], pictures[name], name, prefix, name in own_test)
+            if name in image_files:
+                entry = Entry(annotations[name], image_files[name], name, prefix, name in own_test)
                 (test if entry.test else learning).append(entry)
             else:
-                found.add("no picture", f"{prefix}{name}{XML}", kept=False)
-        for name in sorted({*pictures} & {*annotations} - own_test - rest):
+                found.add("no image", f"{prefix}{name}{XML}", kept=False)
+        for name in sorted({*image_files} & {*annotations} - own_test - rest):
             found.add("in no list", f"{prefix}{name}", kept=False)
     yield from learning
     yield from test
@@ -93,16 +93,16 @@ def _annotations(top: Path) -> dict[str, Path]:
     return {_name(path, top / ANNOTATIONS): path for path in files}
 
 
-def _pictures(top: Path, prefix: str, found: Findings) -> dict[str, Path]:
+def _image_files(top: Path, prefix: str, found: Findings) -> dict[str, Path]:
     """Name → image file. Of several under one name the first counts."""
-    pictures: dict[str, Path] = {}
+    image_files: dict[str, Path] = {}
     for file in files_below(top / IMAGES):
         name = f"{prefix}{file.relative_to(top / IMAGES).as_posix()}"
         if not images.is_meant_as_image(file):
             found.add("not an image", name, kept=False)
-        elif pictures.setdefault(_name(file, top / IMAGES), file) is not file:
+        elif image_files.setdefault(_name(file, top / IMAGES), file) is not file:
             found.add("a second image of the same name", name, kept=False)
-    return pictures
+    return image_files
 
 
 def _name(file: Path, top: Path) -> str:

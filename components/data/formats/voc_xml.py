@@ -1,4 +1,4 @@
-"""Pascal VOC's XML files: which objects a picture shows, and where."""
+"""Pascal VOC's XML files: which objects an image shows, and where."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from components.data.findings import Findings
-from components.data.formats.images import Picture
+from components.data.formats.images import Decoded
 from components.errors import AnnotationError
 
 Box = tuple[float, float, float, float]
@@ -21,10 +21,10 @@ FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")  # a few lines of entities can stand for g
 
 @dataclass(frozen=True)
 class Object:
-    """One object of a picture.
+    """One object of an image.
 
     box:       (left, top, right, bottom): pixels as the XML file gives them, less the 1 that VOC counts from,
-               so that right - left is a width; after `placed` shares of the picture's sides, from 0 to 1.
+               so that right - left is a width; after `placed` shares of the image's sides, from 0 to 1.
     difficult: whether VOC's annotators call it hard to recognise.
     """
 
@@ -35,7 +35,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One XML file: the objects, and the picture's (width, height) in pixels where it says so."""
+    """One XML file: the objects, and the image's (width, height) in pixels where it says so."""
 
     objects: tuple[Object, ...]
     size: tuple[int, int] | None
@@ -76,25 +76,25 @@ def _decoded(content: bytes) -> str:
         raise AnnotationError(f"it is not in the encoding {encoding!r} that it declares") from None
 
 
-def placed(annotation: Annotation, picture: Picture, name: str, found: Findings) -> list[Object]:
-    """The objects with their boxes as shares of the upright picture's sides.
+def placed(annotation: Annotation, image: Decoded, name: str, found: Findings) -> list[Object]:
+    """The objects with their boxes as shares of the upright image's sides.
 
-    Where the XML file gives the sides of a picture that EXIF turns as they were before the turn, the boxes turn too.
-    Where it gives a size of the same shape, the picture was scaled since: its boxes are shares of that size.
-    Boxes are clipped to the picture; those without an area are left out.
+    Where the XML file gives the sides of an image that EXIF turns as they were before the turn, the boxes turn too.
+    Where it gives a size of the same shape, the image was scaled since: its boxes are shares of that size.
+    Boxes are clipped to the image; those without an area are left out.
     name: what to call the file in the findings, to which each oddity is added.
-    Raises AnnotationError where the XML file gives the size of another picture: its boxes mean nothing in this one.
+    Raises AnnotationError where the XML file gives the size of another image: its boxes mean nothing in this one.
     """
-    width, height, turned = picture.width, picture.height, False
+    width, height, turned = image.width, image.height, False
     if annotation.size and annotation.size != (width, height):
-        turned = picture.orientation >= 5 and _same_shape(annotation.size, (height, width))
+        turned = image.orientation >= 5 and _same_shape(annotation.size, (height, width))
         if not turned and not _same_shape(annotation.size, (width, height)):
             stated = "{} x {}".format(*annotation.size)
-            raise AnnotationError(f"it states a picture of {stated} pixels, and the picture has {width} x {height}")
+            raise AnnotationError(f"it states an image of {stated} pixels, and the image has {width} x {height}")
         if turned:
-            found.add("boxes of the picture before its turn", name, kept=True)
+            found.add("boxes of the image before its turn", name, kept=True)
         if {*annotation.size} != {width, height}:
-            found.add("boxes of the picture before it was scaled", name, kept=True)
+            found.add("boxes of the image before it was scaled", name, kept=True)
         width, height = annotation.size
 
     objects = []
@@ -102,13 +102,13 @@ def placed(annotation: Annotation, picture: Picture, name: str, found: Findings)
         left, top, right, bottom = thing.box
         exact = (left / width, top / height, right / width, bottom / height)
         if turned:
-            exact = turn(exact, picture.orientation)
+            exact = turn(exact, image.orientation)
         left, top, right, bottom = clipped = tuple(min(max(side, 0.0), 1.0) for side in exact)
         if bottom <= top or right <= left:
             found.add("box without area", name, kept=False)
             continue
         if clipped != exact:
-            found.add("box beyond the picture", name, kept=True)
+            found.add("box beyond the image", name, kept=True)
         objects.append(replace(thing, box=(left, top, right, bottom)))
     return objects
 
@@ -118,7 +118,7 @@ def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def turn(box: Box, orientation: int) -> Box:
-    """Where a box of the stored picture lies once EXIF's `orientation` from 5 to 8 has brought it upright."""
+    """Where a box of the stored image lies once EXIF's `orientation` from 5 to 8 has brought it upright."""
     left, top, right, bottom = box
     if orientation == 5:  # mirrored along the falling diagonal
         return top, left, bottom, right

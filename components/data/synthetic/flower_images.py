@@ -14,34 +14,34 @@ from components.data.synthetic.textures import (
     blobs,
     colour,
     gradient,
+    image_size,
     lit,
     petal,
     photographed,
-    picture_size,
     scaled,
     strokes,
 )
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")  # tf_flowers' folder names
-LONGEST = 240  # pixels, a picture's longer side
+LONGEST = 240  # pixels, an image's longer side
 MIDDLE = (PATCH / 2, PATCH / 2)
 RADIUS = 0.47 * PATCH  # of a flower on its patch
 GOLDEN = np.pi * (3 - 5**0.5)  # radians between one floret and the next in a flower's head
 
 
 def flowers(per_class: int, seed: int) -> Iterator[tuple[str, Image.Image]]:
-    """Yields (class, RGB picture), the classes in turn, `per_class` of each.
+    """Yields (class, RGB image), the classes in turn, `per_class` of each.
 
-    Picture i depends on the seed and i alone: a larger set begins with the smaller one.
+    Image i depends on the seed and i alone: a larger set begins with the smaller one.
     """
     for index in range(per_class * len(CLASSES)):
         name = CLASSES[index % len(CLASSES)]
-        yield name, _picture(name, np.random.default_rng([seed, index]))
+        yield name, _image(name, np.random.default_rng([seed, index]))
 
 
-def _picture(name: str, random: np.random.Generator) -> Image.Image:
-    """One picture, RGB: one large flower or a few smaller ones of a class, some half behind leaves."""
-    image = _background(picture_size(LONGEST, random), random)
+def _image(name: str, random: np.random.Generator) -> Image.Image:
+    """One image, RGB: one large flower or a few smaller ones of a class, some half behind leaves."""
+    image = _background(image_size(LONGEST, random), random)
     count = int(random.choice([1, 1, 2, 3, 4]))
     largest = {1: 0.9, 2: 0.62, 3: 0.52, 4: 0.45}[count]
     heads = [_head(name, random)]
@@ -83,7 +83,7 @@ def _paste(
     shape: tuple[int, float, float],
     random: np.random.Generator,
 ) -> None:
-    """Puts a patch onto the picture, lit; `shape`: pixels a side, the share its height keeps, degrees turned."""
+    """Puts a patch onto the image, lit; `shape`: pixels a side, the share its height keeps, degrees turned."""
     side, lean, turn = shape
     small = patch.resize((side, max(1, int(side * lean))), Image.Resampling.BILINEAR)
     turned = lit(small, random).rotate(turn, resample=Image.Resampling.BILINEAR, expand=True)
@@ -116,7 +116,7 @@ def _background(size: tuple[int, int], random: np.random.Generator) -> Image.Ima
 
 
 def _stem(image: Image.Image, centre: np.ndarray, width: int, random: np.random.Generator) -> None:
-    """Draws a bent green stem from a flower's middle down to the picture's lower edge, `width` pixels thick."""
+    """Draws a bent green stem from a flower's middle down to the image's lower edge, `width` pixels thick."""
     foot = np.array([centre[0] + random.normal(0, 25), image.height + width])
     bend = np.array([centre[0] + random.normal(0, 12), (centre[1] + foot[1]) / 2])
     steps = np.linspace(0, 1, 12)[:, None]

@@ -14,9 +14,9 @@ from components.data.synthetic.textures import (
     blobs,
     colour,
     gradient,
+    image_size,
     lit,
     photographed,
-    picture_size,
     scaled,
     strokes,
 )
@@ -37,7 +37,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what stands in it: (class, (xmin, ymin, xmax, ymax)), in pixels, 1-based, both ends included."""
+    """An image and what stands in it: (class, (xmin, ymin, xmax, ymax)), in pixels, 1-based, both ends included."""
 
     image: Image.Image
     objects: tuple[tuple[str, Box], ...]
@@ -55,7 +55,7 @@ def scenes(count: int, seed: int) -> Iterator[Scene]:
 
 def _scene(first: str, random: np.random.Generator) -> Scene:
     """One scene whose large object is of the class `first`."""
-    image = _background(picture_size(LONGEST, random), random)
+    image = _background(image_size(LONGEST, random), random)
     around = _mean_colour(image)
     names, patches, places = [], [], list[Box]()
     for turn in range(int(random.integers(1, 4))):
@@ -104,7 +104,7 @@ def _area(box: Box) -> int:
 def _free_place(
     size: tuple[int, int], patch: tuple[int, int], taken: list[Box], random: np.random.Generator
 ) -> Box | None:
-    """A box of the patch's size anywhere in the picture that hides none of those taken, or None if there is none."""
+    """A box of the patch's size anywhere in the image that hides none of those taken, or None if there is none."""
     for _ in range(TRIES):
         left = int(random.integers(1, size[0] - patch[0] + 2))
         top = int(random.integers(1, size[1] - patch[1] + 2))
@@ -133,12 +133,12 @@ def _background(size: tuple[int, int], random: np.random.Generator) -> Image.Ima
 
 
 def _mean_colour(image: Image.Image) -> np.ndarray:
-    """The mean red, green and blue of a picture, 0 to 255."""
+    """The mean red, green and blue of an image, 0 to 255."""
     return np.array(np.asarray(image.resize((1, 1), Image.Resampling.BOX))[0, 0], dtype=np.float64)
 
 
 def _colours(around: np.ndarray, random: np.random.Generator) -> tuple[Colour, Colour]:
-    """An object's two colours: of any hue, the first one unlike the picture's mean, the second unlike the first."""
+    """An object's two colours: of any hue, the first one unlike the image's mean, the second unlike the first."""
     chosen: list[Colour] = []
     avoided = around
     while len(chosen) < 2:

@@ -1,4 +1,4 @@
-"""What the made pictures share: colours, soft noise, backgrounds, outlines, light and the look of a photograph."""
+"""What the made images share: colours, soft noise, backgrounds, outlines, light and the look of a photograph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scaled(base: Colour, gain: float) -> Colour:
     return red, green, blue
 
 
-def picture_size(longest: int, random: np.random.Generator) -> tuple[int, int]:
+def image_size(longest: int, random: np.random.Generator) -> tuple[int, int]:
     """(width, height) in pixels, from 3:4 to 4:3, the longer side near `longest`."""
     long = int(longest * random.uniform(0.95, 1.05))
     short = int(np.ceil(long * random.uniform(0.75, 1)))
@@ -38,7 +38,7 @@ def smooth_noise(size: tuple[int, int], cells: int, random: np.random.Generator)
 
 
 def gradient(size: tuple[int, int], first: Colour, second: Colour, random: np.random.Generator) -> Image.Image:
-    """A picture that goes from one colour to another in a random direction, its border bent by noise."""
+    """An image that goes from one colour to another in a random direction, its border bent by noise."""
     width, height = size
     angle = random.uniform(0, 2 * np.pi)
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(angle))
@@ -100,7 +100,7 @@ def lit(patch: Image.Image, random: np.random.Generator) -> Image.Image:
 
 
 def photographed(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """The same picture through a camera: mild blur, exposure, white balance and pixel noise."""
+    """The same image through a camera: mild blur, exposure, white balance and pixel noise."""
     blurred = image.filter(ImageFilter.BoxBlur(random.uniform(0, 1.2)))
     gains = (random.uniform(0.65, 1.3) * random.uniform(0.85, 1.15, 3)).astype(np.float32)
     pixels = random.standard_normal((image.height, image.width, 3), dtype=np.float32)

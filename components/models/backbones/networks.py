@@ -23,7 +23,7 @@ from components.models.backbones.layers import HEADS, Layer, owns_weights
 from components.models.encoders import named_encoder
 
 PROBES = (64, 96), (160, 192)  # not square, to tell the order of the sides; some networks need more than the first
-COMPUTED_PIXELS = 400 * 400  # of a picture whose shapes are computed rather than asked of torch's meta device
+COMPUTED_PIXELS = 400 * 400  # of an image whose shapes are computed rather than asked of torch's meta device
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -66,7 +66,7 @@ class Backbone(nn.Module):
     def sizes(self, shape: tuple[int, ...], first: int = 0, last: int | None = None) -> list[tuple[int, ...]]:
         """The same after each step.
 
-        Computed on zeros, but for large pictures: the meta device, which has shapes alone, takes seconds to start.
+        Computed on zeros, but for large images: the meta device, which has shapes alone, takes seconds to start.
         """
         small = math.prod(shape[1:]) <= COMPUTED_PIXELS
         network = self if small else copy.deepcopy(self).to("meta")
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
                 found.append(tuple(x.shape[1:]))
         except (RuntimeError, AssertionError) as error:
             raise UserError(
-                f"a picture of {shape[-2]} x {shape[-1]} does not fit this backbone; it is too small, or the network "
+                f"an image of {shape[-2]} x {shape[-1]} does not fit this backbone; it is too small, or the network "
                 f"wants sides that are multiples of 32 or so: {_first_line(error)}"
             ) from None
         finally:
@@ -209,8 +209,8 @@ def _probed(net: nn.Module) -> tuple[tuple[str, ...], Tensor]:
             if _same(net, steps, probe, features):
                 return steps, features
             output = net(probe)
-        except Exception as error:  # a network may raise anything on a picture that it cannot take
-            reason = f"it takes no picture of {height} x {width}: {_first_line(error)}"
+        except Exception as error:  # a network may raise anything on an image that it cannot take
+            reason = f"it takes no image of {height} x {width}: {_first_line(error)}"
             continue
         if torch.is_tensor(output):
             return ("",), output

@@ -2,7 +2,7 @@
 
 Xception (Chollet 2017) at 300 x 300 with 110 of Keras' layers frozen, global average pooling, dense 200, and VOC's 20
 classes: 21,276,104 parameters in Keras' count, 8,278,992 of them trained. The loss is 0.1 x cross-entropy + 0.9 x the
-box's mean squared error. A picture's first object is its target.
+box's mean squared error. An image's first object is its target.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from components.models.task import Batch, Goal, Task, read_inputs
 
 SMOOTH_L1_BETA = 1 / 9  # in shares of a side; below it the loss is quadratic, as in Detectron (Girshick et al. 2018)
 BOX_DEVIATION = 0.001  # of the box head's first weights, as in Fast R-CNN (Girshick 2015)
-FIRST_BOX = (0.25, 0.25, 0.75, 0.75)  # what an untrained head says of every picture
+FIRST_BOX = (0.25, 0.25, 0.75, 0.75)  # what an untrained head says of every image
 
 
 class Config(PretrainedConfig):
@@ -67,7 +67,7 @@ class Detector(Pretrained):
         for layer in (self.dense[1], self.classes):
             nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        # Wider ones start as boxes far outside the picture, of which a few hundred pictures are learnt by heart.
+        # Wider ones start as boxes far outside the image, of which a few hundred images are learnt by heart.
         nn.init.normal_(self.box.weight, std=BOX_DEVIATION)
         with torch.no_grad():
             self.box.bias.copy_(torch.tensor(FIRST_BOX))
@@ -85,7 +85,7 @@ def build(config: Config, data: DataSpec) -> Detector:
 def batch(split: Split, rows: np.ndarray) -> Batch:
     """targets: float32 (rows, 5), the first object's class number and its box, left, top, right, bottom."""
     if "boxes" not in split.arrays:
-        raise UserError("detection.data: it must name a data set whose pictures have boxes, such as voc")
+        raise UserError("detection.data: it must name a data set whose images have boxes, such as voc")
     first = np.concatenate([split.arrays["labels"][rows, :1], split.arrays["boxes"][rows, 0]], axis=1)
     return Batch(read_inputs(split, rows), torch.from_numpy(first.astype(np.float32)))
 

@@ -1,7 +1,7 @@
 """Many objects the naive way, after the course notes: a classifier of one thing looks through every window.
 
-The classifier is transfer's, trained on windows of pictures with known objects, and on windows that show none. To
-detect, windows of several sizes slide over the picture, and of those that find the same thing the surest stays.
+The classifier is transfer's, trained on windows of images with known objects, and on windows that show none. To
+detect, windows of several sizes slide over the image, and of those that find the same thing the surest stays.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ def spec(config: Config, data: DataSpec) -> DataSpec:
 
 
 def derive(config: Config, split: Split, scratch: Path) -> Split:
-    """A split of windows: of each picture up to `examples` for each object, and as many that show none.
+    """A split of windows: of each image up to `examples` for each object, and as many that show none.
 
     Half of those without an object, if there are as many, touch one; else every edge would be taken for an object.
     """
     random = np.random.default_rng(config.seed)
     boxes, side = config.windows.boxes(), config.windows.pixels
-    pictures = np.concatenate([split.rows["train"], split.rows["validation"]])
-    objects = many_objects.objects_of("sliding_window", split, pictures)
+    images = np.concatenate([split.rows["train"], split.rows["validation"]])
+    objects = many_objects.objects_of("sliding_window", split, images)
     chosen = [_examples(boxes, own, config.windows.examples, len(split.classes), random) for own in objects]
     ends = np.cumsum([len(numbers) for numbers, _ in chosen])
 
     crops = np.lib.format.open_memmap(scratch / "windows.npy", "w+", np.uint8, (int(ends[-1]), 3, side, side))
-    for row, (numbers, _), end in zip(pictures, chosen, ends, strict=True):
+    for row, (numbers, _), end in zip(images, chosen, ends, strict=True):
         image = torch.tensor(split.arrays["inputs"][row]).float()
         pixels = config.windows.crops(image, torch.from_numpy(numbers))
         crops[end - len(numbers) : end] = pixels.round().clamp(0, 255).byte().numpy()
@@ -80,7 +80,7 @@ def derive(config: Config, split: Split, scratch: Path) -> Split:
 def _examples(
     boxes: Tensor, objects: Tensor, most: int, background: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(numbers of windows, the classes that they show), of one picture's objects (objects, 5)."""
+    """(numbers of windows, the classes that they show), of one image's objects (objects, 5)."""
     labels, best = (found.numpy() for found in shown(boxes, objects, background))
     count = most * int((objects[:, 0] >= 0).sum())
     positive = _some(np.flatnonzero((labels >= 0) & (labels != background)), count, random)
@@ -101,7 +101,7 @@ TASK = Task(
     batch=classification.image_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    augment=augment.pictures,
+    augment=augment.images_alone,
     derive=derive,
     spec=spec,
     goal=Goal("accuracy", more=True),

@@ -153,7 +153,7 @@ def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def metrics(found: Outputs, batch: Batch) -> Mapping[str, Tensor]:
-    """How often the surest box of a picture finds an object: its class, and an overlap of 0.5 or more; summed."""
+    """How often the surest box of an image finds an object: its class, and an overlap of 0.5 or more; summed."""
     scores = found.scores()
     surest = scores.flatten(1).argmax(dim=1)
     rows, place = torch.arange(len(scores), device=scores.device), surest // scores.shape[2]

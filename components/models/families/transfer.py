@@ -61,6 +61,6 @@ TASK = Task(
     batch=classification.image_batch,
     loss=classification.loss,
     metrics=classification.metrics,
-    augment=augment.pictures,
+    augment=augment.images_alone,
     goal=Goal("accuracy", more=True),
 )

@@ -42,7 +42,7 @@ def box_coder() -> Any:
 
 
 def decoded(offsets: Tensor, boxes: Tensor) -> Tensor:
-    """The boxes (n, 4) that offsets (n, 4) to default boxes mean, cut at the picture's sides."""
+    """The boxes (n, 4) that offsets (n, 4) to default boxes mean, cut at the image's sides."""
     found: Tensor = box_coder().decode_single(offsets, boxes)
     return found.clamp(0, 1)
 
@@ -64,9 +64,9 @@ def matches(objects: Tensor, boxes: Tensor) -> Tensor:
 
 
 def loss(outputs: Outputs, objects: Tensor) -> Tensor:
-    """Smooth L1 of the offsets + cross-entropy, per matched default box of each picture; the mean of the pictures.
+    """Smooth L1 of the offsets + cross-entropy, per matched default box of each image; the mean of the images.
 
-    For one picture this is torchvision's loss. torchvision divides by the matches of the whole batch; by picture,
+    For one image this is torchvision's loss. torchvision divides by the matches of the whole batch; by image,
     several workers average to what one computes.
     """
     matched = matches(objects, outputs.boxes)

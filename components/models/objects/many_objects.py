@@ -18,7 +18,7 @@ from components.models.task import Batch, read_inputs
 def objects_of(where: str, split: Split, rows: np.ndarray) -> Tensor:
     """float32 (rows, objects, 5), padded with the class -1. `where`: the section, for messages."""
     if "boxes" not in split.arrays:
-        raise UserError(f"{where}.data: it must name a data set whose pictures have boxes, such as voc")
+        raise UserError(f"{where}.data: it must name a data set whose images have boxes, such as voc")
     objects = np.concatenate([split.arrays["labels"][rows][..., None], split.arrays["boxes"][rows]], axis=-1)
     return torch.from_numpy(objects.astype(np.float32))
 

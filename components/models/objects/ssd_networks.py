@@ -34,7 +34,7 @@ Head = Callable[[list[int], list[int], int], nn.Module]  # maps' channels, boxes
 class Parts:
     """What a detector is made of.
 
-    side:   pixels a side of the pictures that it takes.
+    side:   pixels a side of the images that it takes.
     taps:   after how many of the backbone's steps a map is taken.
     extras: blocks that follow the whole backbone; each gives one more map.
     scale:  (channels of the first map,), by which that map is multiplied once each place has the norm 1; or None.
@@ -104,7 +104,7 @@ def _ssdlite_on(backbone: Backbone, name: str, where: str) -> Parts:
     fine = [number for number, shape in enumerate(sizes, start=1) if shape[-1] == LITE_SIDE // LITE_STRIDE]
     if not fine or fine[-1] == len(sizes):
         raise UserError(
-            f"{where}: {name!r} does not come as a chain of steps with a map of 1/{LITE_STRIDE} of the picture's side "
+            f"{where}: {name!r} does not come as a chain of steps with a map of 1/{LITE_STRIDE} of the image's side "
             f"and a smaller one after it; choose another, such as efficientnet_lite0, {SSDLITE320} or {SSD300}"
         )
     return _lite(backbone, (fine[-1], len(sizes)), sizes[-1][0])
@@ -152,7 +152,7 @@ def default_boxes(generator: Any, side: int, sizes: list[tuple[int, int]]) -> Te
     """All default boxes, (boxes, 4), left, top, right, bottom as fractions, for maps of these (height, width)."""
     from torchvision.models.detection.image_list import ImageList
 
-    picture = ImageList(torch.empty(1, 3, side, side), [(side, side)])
-    (boxes,) = generator(picture, [torch.empty(1, 1, *size) for size in sizes])
+    image = ImageList(torch.empty(1, 3, side, side), [(side, side)])
+    (boxes,) = generator(image, [torch.empty(1, 1, *size) for size in sizes])
     fractions: Tensor = boxes / side
     return fractions

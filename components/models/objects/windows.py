@@ -1,4 +1,4 @@
-"""Windows that slide over a pyramid of one picture: where they lie, their pixels, and what they show."""
+"""Windows that slide over a pyramid of one image: where they lie, their pixels, and what they show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ratio = Annotated[float, Field(gt=0)]
 
 
 class Level(NamedTuple):
-    """One level of the pyramid: the windows' sides and where they begin, as fractions of the picture's sides."""
+    """One level of the pyramid: the windows' sides and where they begin, as fractions of the image's sides."""
 
     height: float
     width: float
@@ -32,14 +32,14 @@ class Level(NamedTuple):
 class Windows(Section):
     pixels: int = Field(ge=32, le=512, description="an integer from 32 to 512: the side of a window as it is seen")
     sizes: tuple[Share, ...] = Field(
-        min_length=1, description="a list of numbers in (0, 1]: the windows' sides, as shares of the picture's"
+        min_length=1, description="a list of numbers in (0, 1]: the windows' sides, as shares of the image's"
     )
     aspects: tuple[Ratio, ...] = Field(min_length=1, description="a list of numbers > 0: widths over heights")
     step: float = Field(gt=0, le=1, description="a number in (0, 1]: from window to window, as a share of its side")
     examples: int = Field(ge=1, description="an integer >= 1: most windows of an object, and of none, to learn from")
 
     def levels(self) -> Iterator[Level]:
-        """Windows of one size and aspect each; the last ones in a row or column end at the picture's side."""
+        """Windows of one size and aspect each; the last ones in a row or column end at the image's side."""
         for size in self.sizes:
             for aspect in self.aspects:
                 height, width = min(1.0, size / aspect**0.5), min(1.0, size * aspect**0.5)

@@ -1,4 +1,4 @@
-"""A sweep's pictures: what mattered, how values go together, each value's effect, and the search's progress."""
+"""A sweep's images: what mattered, how values go together, each value's effect, and the search's progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.plots.palette import BLUE, FAINT, INK, ORANGE
 from components.tune.growth import Point
 from components.tune.ledger import Trial
 
-COLUMNS = 2  # of the pictures of single keys
+COLUMNS = 2  # of the images of single keys
 
 
 def draw(
