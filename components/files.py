@@ -76,7 +76,7 @@ def _part_name(target: Path) -> str:
 
 
 def _delete_parts_of_the_dead(target: Path) -> None:
-    """What processes left here that were killed while they wrote the same."""
+    """The temporary files of processes that were killed while they wrote the same."""
     for part in target.parent.glob(f".{target.name}.part-*"):
         pid = part.name.split("-")[-2]
         if not pid.isdecimal() or psutil.pid_exists(int(pid)):

@@ -1,4 +1,4 @@
-"""What a trained model says of a text, a file, or a folder of files: one line of JSON for each.
+"""Predictions of a trained model for a text, a file, or a folder of files: one line of JSON for each.
 
     python -m components.predict lstm "A film that I could not stop watching."
     python -m components.predict transfer photo.jpg
@@ -165,7 +165,7 @@ class ImageReader:
 
 
 def reader_for(trained: Artifact, settings: params.Params) -> TextReader | ImageReader:
-    """What reads the model's inputs."""
+    """The reader of the model's inputs."""
     if trained.spec.text:
         return TextReader(trained.spec.text)
     return ImageReader(trained, settings.sections[trained.config.data])

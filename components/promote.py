@@ -42,7 +42,7 @@ BEFORE = "before"  # in a model's record, while its folder is changed: what is s
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of a model, and why."""
+    """The gate's verdict on a model, and its reason."""
 
     promoted: bool
     reason: str

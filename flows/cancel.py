@@ -62,7 +62,7 @@ def cancel(client: SyncPrefectClient, seconds: float) -> None:
 
 
 def end_left(client: SyncPrefectClient) -> None:
-    """What an earlier worker began is dead with it, and keeps its deployment's only place; before the next one starts.
+    """Free the places that a dead worker's runs keep, before the next worker starts.
 
     One that had begun has crashed. One that had not, or was to be cancelled, is cancelled.
     """

@@ -1,4 +1,4 @@
-"""What DVC says of the pipeline: its stages, what each waits for, and which are stale."""
+"""The pipeline as DVC knows it: its stages, what each waits for, and which are stale."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def cache(repo: Path) -> Path:
 
 
 def dvc(repo: Path, *arguments: str) -> str:
-    """What a DVC command prints. Raises DvcError if it fails."""
+    """The output of a DVC command. Raises DvcError if it fails."""
     done = subprocess.run([*DVC, *arguments], cwd=repo, text=True, capture_output=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]

@@ -27,5 +27,5 @@ def without_proxy() -> None:
 
 
 def given_back() -> Mapping[str, str]:
-    """What was taken out of the environment, for commands that fetch from elsewhere."""
+    """The variables that were taken out of the environment, for commands that fetch from elsewhere."""
     return dict(_taken)

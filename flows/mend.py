@@ -80,7 +80,7 @@ def _mend_list_of_locks(folder: Path, log: Log) -> None:
 
 @contextmanager
 def _dvcs_lock(folder: Path, name: str = "lock") -> Iterator[None]:
-    """What each DVC command holds while it works. Raises LockError if one does so for long."""
+    """Hold the lock that each DVC command holds while it works. Raises LockError if one does so for long."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a run would do, and why: `python -m flows.pipeline --plan`. Nothing is started but the reading of the code."""
+"""The plan of a run: `python -m flows.pipeline --plan`. Nothing is started but the reading of the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: Prefect's artifacts, and how long each stage took."""
+"""The record of a run: Prefect's artifacts, and how long each stage took."""
 
 from __future__ import annotations
 

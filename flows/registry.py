@@ -1,4 +1,4 @@
-"""What the gate promotes, marked in git by GTO, so that `dvc artifacts get . cnn --stage production` finds it.
+"""Mark in git by GTO what the gate promotes, so that `dvc artifacts get . cnn --stage production` finds it.
 
 The tag names a commit beside the branch: HEAD's files, with dvc.lock as it was when the model was promoted. The branch,
 its index and the files stay as they are, and nothing is pushed.
@@ -97,7 +97,7 @@ def _identity(project: Path) -> dict[str, str]:
 
 
 def _said(project: Path, command: list[str], environment: Mapping[str, str] | None = None, fault: str = "") -> str:
-    """What a command prints. Raises RegistryError with `fault`, or else what it says of its failure."""
+    """The output of a command. Raises RegistryError with `fault`, or else what it says of its failure."""
     try:
         done = subprocess.run(
             command,

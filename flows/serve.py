@@ -51,7 +51,7 @@ PROMPT = {
 
 
 class ServeError(RuntimeError):
-    """What the user can mend; the text says how."""
+    """A fault that the user can mend; the text says how."""
 
 
 @dataclass

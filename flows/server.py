@@ -131,7 +131,7 @@ class _Own:
 
 
 def of_server(port: int, auth: str) -> dict[str, str]:
-    """What a server on loopback needs beside pyproject.toml's settings."""
+    """The settings of a server on loopback, beside pyproject.toml's."""
     origin = os.environ.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", f"http://127.0.0.1:{port}")
     return {AUTH: auth, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origin}
 

@@ -10,7 +10,7 @@ from flows.graph import Graph
 
 
 class Ends(Protocol):
-    """What `start` returns, as a future has it: it is told of, and from any thread, when its stage has ended."""
+    """A stage under way, as a future has it: it is told of, and from any thread, when its stage has ended."""
 
     def add_done_callback(self, tell: Callable[[object], None], /) -> None: ...
 

@@ -137,7 +137,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_chatter(line: str) -> bool:
-    """What DVC says beside a stage's own lines, and Ray of a signal that it was sent."""
+    """Lines that DVC prints beside a stage's own, and Ray of a signal that it was sent."""
     return "logging.cc:" in line or line.startswith(
         (
             "*** SIGTERM received",

@@ -47,12 +47,12 @@ def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
 
 
 def worker_environment() -> dict[str, str]:
-    """What each worker's environment must hold, on whichever machine it is."""
+    """The variables that each worker's environment must hold, on whichever machine it is."""
     return {name: os.environ.get(name, SETTINGS[name]) for name in WORKER_SETTINGS}
 
 
 def carried(address: str | None) -> dict[str, Any] | None:
-    """What Ray brings to every process of a cluster: to one started elsewhere settings, and this project's code.
+    """Ray's runtime environment of each process; on a cluster started elsewhere with settings, and this project's code.
 
     What a job was submitted with it has already, and twice would be an error of Ray's.
     """

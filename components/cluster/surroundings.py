@@ -1,4 +1,4 @@
-"""What Ray does not take on a machine as it is: folders with spaces, and temporary folders with long names."""
+"""Folders that Ray does not take as they are: Python's, with spaces in it, and temporary ones with long names."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def closure(modules: Iterable[str]) -> set[str]:
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """What a module itself imports of this package, anywhere in it."""
+    """The modules of this package that a module itself imports, anywhere in it."""
     names: set[str] = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):

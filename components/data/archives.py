@@ -25,7 +25,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """What an archive holds under a name.
+    """One member of an archive.
 
     name:   its parts from the archive's top, joined by slashes, none of which leads up or elsewhere.
     target: of a link, such a name, too.

@@ -23,7 +23,7 @@ SUMMARY, VOCABULARY = "split.json", "vocabulary.json"
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model must know of its data: one example's shape, (channels, height, width) for images, and
+    """All that a model must know of its data: one example's shape, (channels, height, width) for images, and
     the classes' names in the order of the targets' numbers.
 
     stored: the shape of what the inputs are where these are features that were computed from the images; else None.

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the tool: where it comes from, and how its files become arrays."""
+"""The Dataset: where data come from and how files become arrays, as the rest of the tool sees it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class VocabularyConfig(Section):
 
 
 class TextConfig(Section):
-    """What every data set of texts says in its section."""
+    """The keys of every section of a data set of texts."""
 
     text_column: str = Field(description="the name of a table's column with the texts")
     label_column: str = Field(description="the name of a table's column with the classes")

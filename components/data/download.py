@@ -48,7 +48,7 @@ def download(name: str, settings: params.Params, target: Path) -> None:
 
 
 def _record(here: Path) -> Record | None:
-    """What there is to copy; None where a file cannot be looked at, of which the copying tells."""
+    """The record of what there is to copy; None where a file cannot be looked at, of which the copying tells."""
     try:
         return record_of(here)
     except OSError:
@@ -56,7 +56,7 @@ def _record(here: Path) -> Record | None:
 
 
 def _describe(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """What source.json says of the fetched files, and the lines to print.
+    """The content of source.json on the fetched files, and the lines to print.
 
     {"sha256": {file name: its digest}} of a flat folder; {"files": their number, "sha256": one digest over all
     names and contents, "bytes"} of a tree, which may hold tens of thousands.

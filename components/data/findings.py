@@ -1,4 +1,4 @@
-"""What is odd about a data set's files, counted as they are read, and how much of it is too much."""
+"""Oddities of a data set's files, counted as they are read, and how much of them is too much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stacked autoencoder's evaluation leaves: its reconstructions, measured and drawn."""
+"""Evaluation of a stacked autoencoder: its reconstructions, measured and drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every classifier shares in evaluation: test metrics and confusion; and of images, its worst mistakes."""
+"""Evaluation of any classifier: test metrics and confusion; and of images, its worst mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = 4  # letters in a class's name, from which on an image's title takes two 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a classifier made of the test part.
+    """A classifier's answers on the test part.
 
     metrics:   accuracy, loss, examples, mistakes.
     predicted: (examples,) class numbers; so are targets. confidence: (examples,) their probabilities.

@@ -1,4 +1,4 @@
-"""What a CNN's evaluation leaves: a classifier's results, and what one convolution does."""
+"""Evaluation of a CNN: a classifier's results, and what one convolution does."""
 
 from __future__ import annotations
 

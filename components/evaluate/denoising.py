@@ -1,4 +1,4 @@
-"""What a denoiser's evaluation leaves: PSNR and SSIM beside the noisy image's and a median filter's, and images."""
+"""Evaluation of a denoiser: PSNR and SSIM beside the noisy image's and a median filter's, and images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a detector of one object: its predictions beside the truth, and the confusion of classes."""
+"""Evaluation of a detector of one object: its predictions beside the truth, and the confusion of classes."""
 
 from __future__ import annotations
 

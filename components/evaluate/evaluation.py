@@ -1,4 +1,4 @@
-"""What only an evaluation reads of params.yaml, by family: another threshold tests anew, and trains nothing."""
+"""Settings that only an evaluation reads, by family: another threshold tests anew, and trains nothing."""
 
 from __future__ import annotations
 

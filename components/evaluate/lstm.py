@@ -1,4 +1,4 @@
-"""What every classifier of texts shares in evaluation: test metrics, confusion, and its worst mistakes."""
+"""Evaluation of a classifier of texts: test metrics, confusion, and its worst mistakes."""
 
 from __future__ import annotations
 

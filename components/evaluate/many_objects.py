@@ -1,4 +1,4 @@
-"""What detectors of many objects share in evaluation: how detections are kept, and how good they are.
+"""Evaluation of detectors of many objects: which detections are kept, and how good they are.
 
 Detections are (images, DETECTIONS, 6): class number, score, left, top, right, bottom as fractions, the surest first;
 the class is -1 where there are no more. True objects are (images, objects, 5), the same without a score.

@@ -1,4 +1,4 @@
-"""What an autoencoder's evaluation leaves: measures of its reconstructions, and images of them and of its codes."""
+"""Evaluation of any autoencoder: measures of its reconstructions, and images of them and of its codes."""
 
 from __future__ import annotations
 

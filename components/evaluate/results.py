@@ -1,4 +1,4 @@
-"""What a family's evaluation is: how a trained model is asked, measured and described, and how to load it by name."""
+"""The evaluation of a family: how a trained model is asked, measured and described, and how to load it by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def forward(model: nn.Module, inputs: torch.Tensor) -> Any:
 
 @dataclass(frozen=True)
 class Results:
-    """What is made of a trained model of one family. Every callable is a plain function in the family's file here.
+    """How models of one family are asked and measured. Every callable is a plain function in the family's file here.
 
     evaluate: (module, predictions over the test subset, the test rows, split, empty folder) → test metrics;
               writes plot data (CSV) and images (PNG) into the folder.

@@ -1,4 +1,4 @@
-"""What the sliding window finds in whole images, how good that is, and images of it."""
+"""Evaluation of the sliding window on whole images: its detections, how good they are, and images of them."""
 
 from __future__ import annotations
 

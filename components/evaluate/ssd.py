@@ -1,4 +1,4 @@
-"""What SSD finds in images, how good that is, and images of it."""
+"""Evaluation of SSD: its detections, how good they are, and images of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transfer learning's evaluation leaves: a classifier's results."""
+"""Evaluation of transfer learning: a classifier's results."""
 
 from __future__ import annotations
 

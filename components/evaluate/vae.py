@@ -1,4 +1,4 @@
-"""What a VAE's evaluation leaves: images of what its decoder makes of drawn codes, and of codes between images."""
+"""Evaluation of a VAE: its bound, and images decoded from drawn codes, and of codes between images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decoder_of(decoder: nn.Module, device: torch.device) -> Decode:
 
 
 def draw_samples(decode: Decode, bottleneck: int, file: Path) -> None:
-    """What the decoder makes of codes that are drawn from the prior."""
+    """Draw images decoded from codes that are drawn from the prior."""
     drawn = torch.randn(SAMPLES, bottleneck, generator=torch.Generator().manual_seed(0))
     note = f"{SAMPLES} codes drawn from the standard normal distribution, and decoded."
     draw_grid(file, decode(drawn), 10, note)
@@ -60,7 +60,7 @@ def manifold_codes(side: int) -> Tensor:
 
 
 def draw_manifold(decode: Decode, side: int, file: Path) -> None:
-    """What the decoder makes of codes of two numbers, over the whole plane."""
+    """Draw images decoded from codes of two numbers, over the whole plane."""
     note = "Codes of two numbers all over the plane, decoded;\neach number runs from -2 to 2 deviations of the prior."
     draw_grid(file, decode(manifold_codes(side)), side, note)
 

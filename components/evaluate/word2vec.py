@@ -1,4 +1,4 @@
-"""What words' vectors show: each word's nearest, and a map of the most frequent words."""
+"""Evaluation of words' vectors: each word's nearest, and a map of the most frequent words."""
 
 from __future__ import annotations
 

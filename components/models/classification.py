@@ -1,4 +1,4 @@
-"""What every classifier shares: loss and metrics; and a batch of images."""
+"""Training of any classifier: loss and metrics; and a batch of images."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Encoder(nn.Sequential):
         self.apply(lecun)
 
     def before_last(self, images: Tensor) -> Tensor:
-        """What reaches the last layer."""
+        """The input of the last layer."""
         for layer in list(self)[:-1]:
             images = layer(images)
         return images
@@ -96,7 +96,7 @@ def lecun(module: nn.Module) -> None:
 
 
 def name_of(shape: Shape, filters: Sequence[int], widths: Sequence[int], mean: bool) -> str:
-    """What a `backbone` key calls such an encoder, such as encoder_1x28x28_100_30."""
+    """The name of such an encoder under a `backbone` key, such as encoder_1x28x28_100_30."""
     parts = ["encoder", "x".join(map(str, shape)), *(f"c{count}" for count in filters), *map(str, widths)]
     return "_".join([*parts, "mean"] if mean else parts)
 
@@ -122,5 +122,5 @@ def takes(name: str) -> Shape | None:
 
 @torch.inference_mode()
 def in_parts(network: Callable[[Tensor], Any], inputs: Tensor, device: torch.device, size: int = 1000) -> Any:
-    """What a network makes of many inputs, `size` at a time on the device; float32 on the CPU."""
+    """A network's outputs for many inputs, `size` at a time on the device; float32 on the CPU."""
     return joined([each(lambda output: output.float().cpu(), network(part.to(device))) for part in inputs.split(size)])

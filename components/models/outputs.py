@@ -1,4 +1,4 @@
-"""What a network gives for a batch: one tensor, or a NamedTuple of several, each with a row for each example."""
+"""The outputs of a network for a batch: one tensor, or a NamedTuple of several, each with a row for each example."""
 
 from __future__ import annotations
 

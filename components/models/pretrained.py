@@ -1,4 +1,4 @@
-"""What models that start from published weights share: their keys in params.yaml, and the frozen beginning.
+"""Models that start from published weights: their keys in params.yaml, and the frozen beginning.
 
 A frozen beginning gives the same outputs for an image in every epoch, so the features stage may store them
 (components/prepare/features.py); the model then starts after it.
@@ -113,7 +113,7 @@ class Pretrained(nn.Module):
             return self.read(normalised.contiguous(memory_format=torch.channels_last))
 
     def read(self, normalised: Tensor) -> Tensor:
-        """What is kept of the frozen steps: an output."""
+        """The output of the frozen steps that is kept."""
         return self.backbone.run(normalised, last=self.first)
 
     def beginning(self, images: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Pretrained(nn.Module):
         return self._frozen(images) if self.first else self.backbone.normalised(images)
 
     def rest(self, features: Tensor) -> Any:
-        """What follows the frozen beginning: the network's outputs."""
+        """The network's outputs, from the output of the frozen beginning."""
         raise NotImplementedError
 
     def start(self, weights: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What every autoencoder shares: images as their own targets, the loss of logits of pixels, and how good they are."""
+"""Training of any autoencoder: images as their own targets, the loss of logits of pixels, and how good they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model family is to the rest of the tool: the Task, and how to load one by name."""
+"""The Task: a model family, as the rest of the tool sees it, and how to load one by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_COMPARABLE = "trials that differ in it could not be compared"
 
 
 class TrainingConfig(Section):
-    """What every family's section says about its training; loop.py reads these."""
+    """The keys of every family's section, about its training; train/loop.py reads these."""
 
     data: str = Field(description="the name of a data set's section")
     seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
@@ -107,7 +107,7 @@ def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
 
 @dataclass(frozen=True)
 class Goal:
-    """What trainings of a family are compared by: a measure of the validation part, and whether more is better."""
+    """The metric of the validation part by which trainings of a family are compared, and whether more is better."""
 
     measure: str
     more: bool

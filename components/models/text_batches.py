@@ -1,4 +1,4 @@
-"""What every model of texts shares in training: its batch, and batches of texts of about one length."""
+"""Batches of texts: padded, and of texts of about one length."""
 
 from __future__ import annotations
 

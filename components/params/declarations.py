@@ -33,7 +33,7 @@ def declared_in(package: str) -> tuple[str, ...]:
 
 
 def declaration(package: str, name: str, attribute: str, kind: str) -> Any:
-    """What a section's module declares beside its Config. Raises UserError when no section has that name."""
+    """Get what a section's module declares beside its Config. Raises UserError when no section has that name."""
     known = declared_in(package)
     if name not in known:
         raise UserError(f"no {kind} is called {name!r}; there are: {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""What is said of a params.yaml's faults: where, what stands there, what is allowed, and what may have been meant."""
+"""Messages about the faults of a params.yaml: where, what stands there, what is allowed, what may have been meant."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def load(file: Path = FILE) -> Params:
 
 
 def told(settings: Params) -> dict[str, Any]:
-    """What a flow has to know: {"values": as nested as the file, "small": model → whether a core is enough for it}."""
+    """For a flow: {"values": as nested as the file, "small": model → whether a core is enough for it}."""
     values = settings.general.model_dump(mode="json")
     values |= {name: section.model_dump(mode="json") for name, section in settings.sections.items()}
     small = {name: settings.sections[name].small for name in declared_in(MODELS)}  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a sweep searches: ranges of a model's values, as params.yaml writes them, and the settings of the search.
+"""Search spaces of sweeps: ranges of a model's values, as params.yaml writes them, and the settings of the search.
 
 sweep:
   cnn:
@@ -136,7 +136,7 @@ def widened(values: Mapping[str, Any], keys: tuple[str, ...], width: int) -> Val
 def faults(
     sweep: Mapping[str, Space], grow: Grow, sections: Mapping[str, Section], models: list[str], nearest: Nearest
 ) -> Iterator[str]:
-    """What params.yaml's spaces ask of the models' sections that these do not allow.
+    """Faults of the search spaces: keys and values that the models' sections do not allow.
 
     sections: those without a fault of their own.
     models:   the names of all models.

@@ -1,4 +1,4 @@
-"""What a section of params.yaml is."""
+"""The base of every section of params.yaml."""
 
 from __future__ import annotations
 

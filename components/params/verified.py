@@ -34,7 +34,7 @@ def is_verified(digest: str, runs: Path) -> bool:
 
 
 def told(digest: str, runs: Path) -> Mapping[str, Any] | None:
-    """What was remembered with the file of this digest, if it was."""
+    """Return what was remembered with the file of this digest, if it was."""
     record = _record(runs)
     return record["told"] if record.get("digest") == digest else None
 

@@ -1,4 +1,4 @@
-"""What the report's PNG images are drawn on: figures of one width, on which all is placed in inches."""
+"""The figures of the report's PNG images of one width, on which all is placed in inches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network's first convolutions make of one image."""
+"""Feature maps: a network's first convolutions, of one image."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def draw_feature_maps(file: Path, image: np.ndarray, maps: Sequence[tuple[str, n
 
 
 def draw_convolution(file: Path, image: np.ndarray) -> None:
-    """What one kernel does: to the notes' six numbers, and to an image, uint8 (channels, h, w), made grey."""
+    """Draw what one kernel does: to the notes' six numbers, and to an image, uint8 (channels, h, w), made grey."""
     grey = image.mean(axis=0)
     side = (WIDTH - 2 * 0.15) / 3
     tall = side * grey.shape[0] / grey.shape[1]

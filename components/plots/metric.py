@@ -1,4 +1,4 @@
-"""What the report calls a metric and how it writes one: declared beside the code that measures it."""
+"""A metric's label and number format in the report, declared beside the code that measures it."""
 
 from __future__ import annotations
 

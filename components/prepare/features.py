@@ -43,7 +43,7 @@ NOTE = "features.json"
 
 
 def training_split(paths: params.Paths, name: str, config: TrainingConfig) -> Split:
-    """What model `name` trains on: its features, or its data set. Raises UserError when that is not there."""
+    """The split that model `name` trains on: its features, or its data set. Raises UserError when that is not there."""
     if isinstance(config, PretrainedConfig):
         features = Path(paths.features) / name
         if (features / SUMMARY).exists():

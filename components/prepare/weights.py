@@ -163,7 +163,7 @@ def prepare(
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
-    """What the weights stage wrote; empty where it was told to bring none. Raises UserError if it has not run."""
+    """Read what the weights stage wrote; empty where it was told to bring none. Raises UserError if it has not run."""
     if not (folder / SUMMARY).exists():
         raise UserError(f"{folder}: no weights here; `dvc repro` fetches them")
     return dict(load_file(folder / FILE)) if (folder / FILE).exists() else {}

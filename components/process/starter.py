@@ -1,4 +1,4 @@
-"""What a process owes to the one that started it."""
+"""End this process with the one that started it."""
 
 from __future__ import annotations
 

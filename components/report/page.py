@@ -75,7 +75,7 @@ class Way:
 
 
 def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
-    """What a stage left in `plots`, drawn: a trained model's evaluation, or tables alone."""
+    """The chapter of a stage's plots: a trained model's evaluation, or tables alone."""
     shown, names = name.replace("_", " "), read_names(plots)
     if not (plots / DESCRIPTION).exists():
         heading, tables = read_tables(plots)
@@ -113,7 +113,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
 
 
 def sweep_chapters(sweeps: Path) -> list[Chapter]:
-    """What each sweep left: a folder that sweep_results.py wrote."""
+    """The chapters of the sweeps, from the folders that tune/results.py wrote."""
     found = []
     for file in sorted(sweeps.glob(f"*/{SWEEP}")):
         folder = file.parent
@@ -164,7 +164,7 @@ def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapte
 
 
 def finding(history: pd.DataFrame) -> str:
-    """What the loss curves say, in a sentence: still learning, overfitting, or settled."""
+    """Judge the loss curves in a sentence: still learning, overfitting, or settled."""
     best = int(history["validation_loss"].to_numpy().argmin())
     last = history.iloc[-1]
     lowest = history["validation_loss"].iloc[best]

@@ -1,4 +1,4 @@
-"""What an autoencoder cannot bring back it has never seen: its reconstruction error tells other images apart."""
+"""Anomaly detection: an autoencoder's reconstruction error tells apart images of a kind that it never saw."""
 
 from __future__ import annotations
 

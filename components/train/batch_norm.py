@@ -1,4 +1,4 @@
-"""What training with batch norm (Ioffe and Szegedy 2015) needs beside its layers.
+"""Batch norm in training (Ioffe and Szegedy 2015), beside its layers.
 
 The means and variances that a trained model normalises with are, in PyTorch, averages that forget slowly (by
 `momentum`, 0.03 a step in SSDLite): after a short training they are still those of weights long gone. They are measured
@@ -31,7 +31,7 @@ def trained(model: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def measured_anew(model: nn.Module, norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    """What the model is given within the block is what `norms` take their statistics of, each batch alike.
+    """Within the block, what the model is given is what `norms` take their statistics of, each batch alike.
 
     All else is as in use, without dropout: what the layers then see is what the statistics are for.
     """

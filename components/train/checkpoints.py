@@ -50,7 +50,7 @@ def _here() -> str:
 
 
 def as_bytes(state: State) -> memoryview:
-    """What a checkpoint's file holds."""
+    """Read a checkpoint's file."""
     content = io.BytesIO(bytes(DIGEST_BYTES))
     content.seek(DIGEST_BYTES)
     torch.save(state, content)

@@ -1,4 +1,4 @@
-"""What is done to gradients: penalties that add to them, clipping, and the optimizer that follows them."""
+"""Gradients: penalties that add to them, clipping, and the optimizer that follows them."""
 
 from __future__ import annotations
 

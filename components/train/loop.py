@@ -83,7 +83,7 @@ class Training:
         return is_finished(self.config, self.history, self.best)
 
     def network(self, examples: int) -> nn.Module:
-        """What computes the outputs of a global batch: an odd one, as the last may be, is not worth compiling for."""
+        """The module for a global batch: an odd one, as the last may be, is not worth compiling for."""
         whole = self.compiled is not None and examples == self.config.batch_size
         return self.compiled if whole else self.parallel  # type: ignore[return-value]
 
@@ -107,7 +107,7 @@ class Training:
         }
 
     def learnt(self) -> dict[str, Tensor]:
-        """What training changes of the model: its state without frozen weights, which need not be kept each epoch."""
+        """The trained part of the model: its state without frozen weights, which need not be kept each epoch."""
         unchanged = frozen(self.model)
         return {name: value for name, value in self.model.state_dict().items() if name not in unchanged}
 

@@ -60,7 +60,7 @@ def digest_of_folder(folder: Path) -> str | None:
 
 
 def send(folder: Path, storage: Location | None) -> Sent:
-    """What workers have to know to read this folder of the driver's, which goes into the storage if there is one."""
+    """Tell workers of this folder of the driver's, and put it into the storage if there is one."""
     root, folder = Path.cwd().resolve(), folder.resolve()
     digest = digest_of_folder(folder)
     assert digest is not None, "the driver has read it"

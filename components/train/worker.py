@@ -1,4 +1,4 @@
-"""What runs inside Ray's workers: loop.fit, on this worker's share of each batch."""
+"""Training inside Ray's workers: loop.fit, on this worker's share of each batch."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _train(task: Task, config: TrainingConfig, job: Job, device: torch.device) -
 
 
 class _Ready(TypedDict):
-    """What a worker has to have before the first step."""
+    """All that a worker has to have before the first step."""
 
     split: Split
     weights: Mapping[str, Tensor] | None

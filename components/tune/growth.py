@@ -81,7 +81,7 @@ def chosen(points: Sequence[Point], tolerance: float) -> Point:
 
 
 def finding(points: Sequence[Point], grow: Grow) -> str:
-    """What the curve says, in a sentence or two."""
+    """The finding of the curve, in a sentence or two."""
     knee = chosen(points, grow.tolerance)
     wider = [point for point in points if point.width > knee.width]
     if not wider:

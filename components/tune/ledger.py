@@ -1,4 +1,4 @@
-"""What a sweep has tried, on disk: the one record that a killed sweep goes on from.
+"""The trials of a sweep, on disk: the one record that a killed sweep goes on from.
 
 <sweep>/trials/00012/values.json   written when the trial is proposed, so that it is never proposed again
 <sweep>/trials/00012/epochs.json   its finished epochs, written whole after each
@@ -61,7 +61,7 @@ def _validation_loss(epoch: Mapping[str, Any]) -> float:
 
 
 def measured(epochs: Epochs, keep: str, goal: Goal) -> float:
-    """What the kept weights reach on the validation part."""
+    """The metric that the kept weights reach on the validation part."""
     value: float = kept(epochs, keep)[f"validation_{goal.measure}"]
     return value
 

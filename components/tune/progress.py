@@ -1,4 +1,4 @@
-"""What a sweep tells while it runs: a line for each ended trial, or one line that is written anew on a terminal."""
+"""Terminal lines of a running sweep: a line for each ended trial, or one line that is written anew on a terminal."""
 
 from __future__ import annotations
 

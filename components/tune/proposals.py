@@ -1,4 +1,4 @@
-"""What a sweep tries next. These know no Ray: they learn from ended trials and propose values."""
+"""Proposers of a sweep's next trial. These know no Ray: they learn from ended trials and propose values."""
 
 from __future__ import annotations
 

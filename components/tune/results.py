@@ -1,4 +1,4 @@
-"""What a sweep found, as files: a table of all trials, the best values, and what the report shows of them."""
+"""The results of a sweep, as files: a table of all trials, the best values, and what the report shows of them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def write_growth(target: Path, found: Found, grow: Grow, keys: Sequence[str]) ->
 
 
 def finding(target: Path) -> str:
-    """What a sweep's folder says in a sentence or two."""
+    """Read the finding of a sweep's folder, a sentence or two."""
     said: str = json.loads((target / SWEEP).read_text(encoding="utf-8"))["finding"]
     return said
 
@@ -109,7 +109,7 @@ def best_values(target: Path) -> Values:
 
 
 def _compared(found: Found, best: Trial) -> str:
-    """What the winner reaches, beside params.yaml's own values as the sweep began with them."""
+    """The metric that the winner reaches, beside params.yaml's own values as the sweep began with them."""
     said = f"Trial {best.number} reaches a validation {found.measure} of {found.reached(best):.4f}"
     own = next((trial for trial in found.trials if trial.number == 0), None)
     if own is None or own.outcome != "finished":

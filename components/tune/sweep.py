@@ -44,7 +44,7 @@ REGULARISERS = ("l1", "l2")
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is swept, and how.
+    """A sweep's model, data, search space and method.
 
     space: key → range; empty in a grow search, whose `keys` take the width.
     grow:  None unless it is a grow search.
@@ -182,7 +182,7 @@ def _run_on_ray(
 
 
 def write(sweep: Sweep, ledger: Ledger, target: Path) -> Found:
-    """What the sweep found so far, into the folder `target`, and its best on the terminal."""
+    """Write the sweep's results so far into the folder `target`, and print its best."""
     found = Found(sweep.name, sweep.task.goal, sweep.config.keep, ledger.trials())
     if sweep.grow:
         results.write_growth(target, found, sweep.grow, sweep.keys)

@@ -1,4 +1,4 @@
-"""What runs inside Ray Tune's processes: one trial of a sweep, the same loop.fit as everywhere."""
+"""One trial of a sweep, inside a process of Ray Tune's: the same loop.fit as everywhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NUMBER = "number"  # the trial's, in what Tune hands to it
 
 
 class TrialJob(TypedDict):
-    """What all trials of a sweep share."""
+    """The values that all trials of a sweep share."""
 
     task: str
     base: str  # the model's section, JSON

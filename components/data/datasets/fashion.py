@@ -69,7 +69,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
+    """Read what the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
     return read_idx(folder, GARMENTS)
 
 

@@ -64,7 +64,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """What the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
+    """Read what the download stage left in `folder`, as Examples of shape (n, 1, 28, 28) or a set's own."""
     if (folder / SAMPLE_FILE).exists():
         table = np.loadtxt(folder / SAMPLE_FILE, delimiter=",", dtype=np.uint8)
         images = table[:, :-1].reshape(-1, 1, SIDE, SIDE)

@@ -82,7 +82,7 @@ def texts(config: Config, folder: Path, found: Findings) -> Iterator[pd.DataFram
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """What the text stage left in `folder`: the numbers of each text's words, (texts, length), and its class."""
+    """Read what the text stage left in `folder`: the numbers of each text's words, (texts, length), and its class."""
     from components.data.text.stage import TEXTS
 
     if not (folder / TEXTS).exists():

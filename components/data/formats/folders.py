@@ -43,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a data set is made of.
+    """The classes and subsets of a data set in folders.
 
     holds: whether a file is an example.  what: such files, in a message.  key: the key of params.yaml that names them.
     """

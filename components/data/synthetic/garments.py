@@ -86,7 +86,7 @@ def _garment(label: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _details(draw: Any, label: int, place: Callable[[float, float], tuple[float, float]]) -> None:
-    """What tells classes of like outlines apart: a shirt's buttons, a coat's opening, a bag's handle, a shoe's sole."""
+    """Draw what tells like outlines apart: a shirt's buttons, a coat's opening, a bag's handle, a shoe's sole."""
     if label == 4:
         draw.line([place(14, 3), place(14, 27)], fill=60, width=SCALE)
     elif label == 6:

@@ -115,7 +115,7 @@ def _free_place(
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """What two boxes share, as a part of the smaller one (so their IoU is at most this)."""
+    """The area that two boxes share over that of the smaller one (so their IoU is at most this)."""
     common = (max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
     return _area(common) / min(_area(one), _area(other))
 

@@ -1,4 +1,4 @@
-"""What the made images share: colours, soft noise, backgrounds, outlines, light and the look of a photograph."""
+"""Textures of the synthetic images: colours, soft noise, backgrounds, outlines, light and the look of a photograph."""
 
 from __future__ import annotations
 

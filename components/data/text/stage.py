@@ -50,7 +50,7 @@ EXAMPLES, LETTERS_SHOWN = 3, 400
 
 @dataclass
 class Kept:
-    """What has been let through so far, which later rows are judged by, and counted."""
+    """The rows let through so far, by which later ones are judged, and counts of them."""
 
     config: TextConfig
     found: Findings

@@ -1,4 +1,4 @@
-"""What is done to a text before any model sees its words: each step is a key in params.yaml."""
+"""The steps that make words of a text, each a key in params.yaml."""
 
 from __future__ import annotations
 

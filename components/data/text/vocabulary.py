@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Text:
-    """What a model of texts must know of them.
+    """A vocabulary and how texts were made of it: all that a model of texts must know.
 
     words:  the vocabulary; words[i] has the number i + 2.
     counts: how often each of them stands in the training part.
@@ -46,7 +46,7 @@ class Text:
 
 
 def load(text: str) -> Text:
-    """What `Text.dump` gave."""
+    """Read what `Text.dump` gave."""
     values = json.loads(text)
     steps = Steps.model_validate_json(json.dumps(values["steps"]))
     return Text(tuple(values["words"]), tuple(values["counts"]), steps, values["length"], values["cut"])

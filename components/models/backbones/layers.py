@@ -19,14 +19,14 @@ HEADS = ("global_pool", "avgpool", "pre_logits", "head_drop", "head", "fc", "cla
 
 @dataclass(frozen=True)
 class Layer:
-    """What counts as one layer. `modules` is empty for an input or an addition."""
+    """One layer, as `freeze` counts them. `modules` is empty for an input or an addition."""
 
     name: str
     modules: tuple[nn.Module, ...]
 
 
 def layers_of(net: nn.Module) -> list[Layer]:
-    """What `freeze` counts, from the input on."""
+    """The layers that `freeze` counts, from the input on."""
     from timm.models.vgg import VGG
     from timm.models.xception import Xception
 

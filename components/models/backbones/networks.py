@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         return _run(self.net, self.steps[first:last], x)
 
     def output_shape(self, shape: tuple[int, ...], first: int = 0, last: int | None = None) -> tuple[int, ...]:
-        """What `run` makes of one example of this shape. Raises UserError if it does not fit."""
+        """The shape of what `run` makes of one example of this shape. Raises UserError if it does not fit."""
         return [shape, *self.sizes(shape, first, last)][-1]
 
     @torch.no_grad()

@@ -36,7 +36,7 @@ class Config(autoencoder.Config):
 
 
 class Outputs(NamedTuple):
-    """What the network gives for a batch.
+    """The network's outputs for a batch.
 
     logits:       of the pixels, (batch, channels x height x width).
     mean:         of the codes' distribution, (batch, bottleneck); so is log_variance.

@@ -19,7 +19,7 @@ OFFSET_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
 class Outputs(NamedTuple):
-    """What a detector gives for a batch.
+    """A detector's outputs for a batch.
 
     offsets: to the default boxes, (batch, boxes, 4).
     boxes:   the default boxes themselves, (batch, boxes, 4), as fractions of the image's sides.

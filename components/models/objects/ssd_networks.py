@@ -32,7 +32,7 @@ Head = Callable[[list[int], list[int], int], nn.Module]  # maps' channels, boxes
 
 @dataclass(frozen=True)
 class Parts:
-    """What a detector is made of.
+    """The parts of a detector.
 
     side:   pixels a side of the images that it takes.
     taps:   after how many of the backbone's steps a map is taken.
