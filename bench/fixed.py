@@ -2,7 +2,7 @@
 
     python -m bench.fixed [--rounds 5] [row ...]
 
-In a clone of the last commit with made digits. Each row is the median of the rounds, and the least and the most; rows
+In a clone of the last commit with synthetic digits. Each row: the median of the rounds, the least and the most; rows
 that compare two ways take them in turns.
 """
 
@@ -118,7 +118,7 @@ def workers(clone: Clone, rounds: int) -> list[str]:
     weak = [one / two for one, two in zip(epochs["one"], epochs["weak"], strict=True)]
     return [
         f"| 2 workers, the same data: times as fast | {spread(strong)} |",
-        f"| 2 workers, twice the data: share of one's speed for each | {spread(weak)} |",
+        f"| 2 workers, twice the data: fraction of one's speed for each | {spread(weak)} |",
     ]
 
 

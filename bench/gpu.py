@@ -4,7 +4,7 @@
 
 torch and numpy alone, so that it runs wherever these are. Also says how near the card's limits a step comes: its
 floating-point operations (torch's own count) by the rate of a large matrix product, or the bytes of its weights by the
-rate of a large copy, whichever is the larger share.
+rate of a large copy, whichever is the larger fraction.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Family:
     batch: int
     inputs: Callable[[int], Tensor]
     loss: Loss
-    share: float = 1.0  # of the examples asked for: some have fewer
+    fraction: float = 1.0  # of the examples asked for: some have fewer
 
 
 def images(examples: int) -> Tensor:
@@ -166,7 +166,7 @@ def epochs(family: Family, device: torch.device, way: str, on_device: bool, exam
 
 def measured(name: str, family: Family, device: torch.device, ways: list[str], examples: int, count: int) -> list[str]:
     """Lines of the table."""
-    examples = max(family.batch, int(examples * family.share))
+    examples = max(family.batch, int(examples * family.fraction))
     steps = examples // family.batch
     large = device.type == "cuda"
     per_step = operations(family, device) / matmul_rate(device, 8192 if large else 512)
@@ -176,11 +176,11 @@ def measured(name: str, family: Family, device: torch.device, ways: list[str], e
     for way in ways:
         for on_device in (True, False) if way == "eager" and large else (large,):
             own = statistics.median(epochs(family, device, way, on_device, examples, count)[1:])
-            share = steps * max(per_step, moved) / own
+            fraction = steps * max(per_step, moved) / own
             limit = "matrix products" if per_step > moved else "copies"
             where = "device" if on_device else "host"
             lines.append(
-                f"| {name} | {way} | {where} | {own:.3f} | {1e6 * own / steps:,.0f} | {share:.2f} of {limit} |"
+                f"| {name} | {way} | {where} | {own:.3f} | {1e6 * own / steps:,.0f} | {fraction:.2f} of {limit} |"
             )
     return lines
 

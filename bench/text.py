@@ -54,7 +54,7 @@ def sample(settings: params.Params) -> pd.DataFrame:
     """All 25,000 of the sample's reviews from IMDB."""
     section = settings.sections["reviews"]
     assert isinstance(section, reviews.Config)
-    changed = section.model_copy(update={"source": "sample", "sample_share": 1.0, "sample": "imdb"})
+    changed = section.model_copy(update={"source": "sample", "sample_fraction": 1.0, "sample": "imdb"})
     with tempfile.TemporaryDirectory() as folder:
         sections = {**settings.sections, "reviews": changed}
         download("reviews", params.Params(settings.general, sections), Path(folder) / "raw")

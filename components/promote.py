@@ -51,7 +51,7 @@ class Verdict:
 def judge(goal: Goal, value: float, promoted: float | None, margin: float) -> Verdict:
     """Whether a test measure passes.
 
-    margin: how much worse than the promoted model's it may be, as a share of that measure; of 0, absolutely.
+    margin: how much worse than the promoted model's it may be, as a fraction of that measure; of 0, absolutely.
     """
     measure = goal.measure.replace("_", " ")
     if value != value:

@@ -34,5 +34,5 @@ def taken(stage: str, graph: Graph, small: Mapping[str, bool], total: int) -> in
 
 
 def environment(count: int) -> dict[str, str]:
-    """Variables that tell a stage its cores: the first torch, the second other libraries, which read it when imported."""
+    """Variables that tell a stage its cores: torch by the first, other libraries by the second, read when imported."""
     return {VARIABLE: str(count), "OMP_NUM_THREADS": str(count)}

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 import torch
@@ -34,6 +35,10 @@ from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.evaluation import evaluation_of
 from components.models.families import cnn
 from components.params import params
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REPO = Path(__file__).resolve().parent.parent
 MIRROR = REPO.parent / "shared" / "mirror"
@@ -65,7 +70,7 @@ def with_source(settings: params.Params, name: str, source: str) -> params.Param
 
 @contextmanager
 def fewer_images() -> Iterator[None]:
-    """Made data are smaller than in use: 60 flowers, 40 + 12 scenes, 200 reviews."""
+    """Synthetic data are smaller than in use: 60 flowers, 40 + 12 scenes, 200 reviews."""
     with pytest.MonkeyPatch.context() as fewer:
         fewer.setattr(flowers, "PER_CLASS", 12)
         fewer.setattr(scenes, "TRAINING", 40)
@@ -76,7 +81,7 @@ def fewer_images() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Params) -> Callable[[str], Split]:
-    """A data set's name → its made examples, fewer images than in use, split as the stages do it."""
+    """A data set's name → its synthetic examples, fewer images than in use, split as the stages do it."""
 
     @functools.cache
     def make(name: str) -> Split:
@@ -96,7 +101,7 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
 
 @pytest.fixture(scope="session")
 def made_split(made_splits: Callable[[str], Split]) -> Split:
-    """800 + 200 + 200 made digits."""
+    """800 + 200 + 200 synthetic digits."""
     return made_splits("mnist")
 
 
@@ -247,7 +252,7 @@ def with_small_images(folder: Path, has_run_before: bool = True) -> Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    """A fresh copy that trains on made data, so that it needs no network."""
+    """A fresh copy that trains on synthetic data, so that it needs no network."""
     copied = Project(tmp_path / "project")
     copied.change(mnist__source="made", cnn__epochs=3)
     yield copied

@@ -41,7 +41,7 @@ def main(name: str) -> None:
     for kind, own in found.items():
         if isinstance(own, dict):
             shown = ", ".join(f"{accuracy:.4f} with {frequency} counts" for frequency, accuracy in own.items())
-            print(f"{name}: {kind.replace('_', ' ')}: accuracy on the test part {shown}", flush=True)
+            print(f"{name}: {kind.replace('_', ' ')}: accuracy on the test subset {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def weighted(matrix: csr_matrix, frequency: Frequency) -> csr_matrix:
 
 
 def weights(split: Split, frequency: Frequency) -> tuple[csr_matrix, csr_matrix]:
-    """TF-IDF of the training and of the test part, (texts, words), with the training part's document frequencies."""
+    """TF-IDF of both subsets, training and test, (texts, words), with the training subset's document frequencies."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
     train, test = (weighted(counts(split, split.rows[part]), frequency) for part in ("train", "test"))
@@ -69,7 +69,7 @@ def weights(split: Split, frequency: Frequency) -> tuple[csr_matrix, csr_matrix]
 
 
 def evaluate(config: Config, split: Split, folder: Path) -> dict[str, Any]:
-    """Fit on the training part alone; test metrics by classifier and term frequency; tables into the folder.
+    """Fit on the training subset alone; test metrics by classifier and term frequency; tables into the folder.
 
     Raises UserError when the data are no texts.
     """
@@ -116,9 +116,7 @@ def _alike(split: Split, learned: Any, held: Any) -> Table:
         for place in np.argsort(-own, kind="stable")[:ALIKE]:
             near = int(split.rows["train"][place])
             rows.append([f"cosine {own[place]:.2f}", _class_of(split, near), _text(split, near)])
-    note = (
-        "Cosine similarity of TF-IDF weights, the last term frequency of the list, to every text of the training part."
-    )
+    note = "Cosine similarity of TF-IDF weights, the last term frequency of the list, to every training text."
     return Table("Texts that are alike", ["", "class", "words"], rows, note)
 
 

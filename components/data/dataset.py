@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 class SplitConfig(Section):
     method: Literal["stratified", "head"] = Field(description="stratified | head (the first rows validate)")
-    validation: float = Field(gt=0, lt=1, description="a number between 0 and 1, a share of the training rows")
-    test: float = Field(gt=0, lt=1, description="a number between 0 and 1, used if the set has no test part")
+    validation: float = Field(gt=0, lt=1, description="a number between 0 and 1, a fraction of the training rows")
+    test: float = Field(gt=0, lt=1, description="a number between 0 and 1, used if the set has no test subset")
     seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
 
 
@@ -37,8 +37,8 @@ class Examples:
                      memory-mapped from a file in the scratch folder.
     targets:         int64, (examples,): the class numbers.
     classes:         the classes' names.
-    test_from:       the first row of the data set's own test part, which runs to the end; None if it has none.
-    validation_from: the first row of its own validation part, which runs to the test part; None if it has none.
+    test_from:       the first row of the data set's own test subset, which runs to the end; None if it has none.
+    validation_from: the first row of its own validation subset, which runs to the test subset; None if it has none.
     extra:           name → one more array with one row per example.
     findings:        what was odd about the files.
     rare_classes_ok: whether a part of the split may lack a class, as where the targets are not all there is to learn.
@@ -66,7 +66,7 @@ CSV = (".csv", ".csv.gz", *TSV)
 
 class VocabularyConfig(Section):
     size: int = Field(ge=1, le=2**30, description="an integer >= 1: the most words that have a number of their own")
-    least: int = Field(ge=1, description="an integer >= 1: how often a word stands in the training part at least")
+    least: int = Field(ge=1, description="an integer >= 1: how often a word stands in the training subset at least")
 
 
 class TextConfig(Section):
@@ -79,7 +79,7 @@ class TextConfig(Section):
     )
     duplicates: bool = Field(description="true | false, whether a text that is there again stays")
     longest: int = Field(ge=1, le=10**7, description="an integer >= 1: letters, beyond which a text is left out")
-    bad_rows: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of rows without use")
+    bad_rows: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of rows without use")
     ray_above: float = Field(ge=0, description="a number >= 0: megabytes of Parquet files, beyond which Ray reads them")
     steps: Steps
     vocabulary: VocabularyConfig

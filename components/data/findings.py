@@ -50,9 +50,9 @@ class Findings:
         return f"{file}: {self._reasons[file]}"
 
     def check(self, total: int, tolerated: float, key: str, fault: str = "files cannot be read") -> None:
-        """Raise UserError when more than the tolerated share of `total` files (or rows) cannot be read (or used).
+        """Raise UserError when more than the tolerated fraction of `total` files (or rows) cannot be read (or used).
 
-        key: the path of the tolerated share in params.yaml, for the message.
+        key: the path of the tolerated fraction in params.yaml, for the message.
         """
         count = len(self._reasons)
         if count <= tolerated * total:

@@ -1,4 +1,4 @@
-"""The split stage: 80/20 training and validation rows, and a test part held out first where there is none.
+"""The split stage: 80/20 training and validation rows, and a test subset held out first where there is none.
 
 python -m components.data.split mnist
 """
@@ -43,8 +43,8 @@ def split_rows(
     """Row numbers of each part: disjoint, together all rows, in ascending order.
 
     targets:         (examples,) class numbers.
-    test_from:       the first row of the set's own test part, or None: then `config.test` of all is held out.
-    validation_from: the first row of the set's own validation part, which ends where the test part begins; or None:
+    test_from:       the first row of the set's own test subset, or None: then `config.test` of all is held out.
+    validation_from: the first row of the set's own validation subset, which ends where the test subset begins; or None:
                      then `config.validation` of what is not for testing is drawn.
     classes:         the classes' names, for messages; leave_out: how one of them is left out.
     where:           the path of `config` in params.yaml, for messages.
@@ -70,7 +70,9 @@ def split_rows(
     published = {part for part, is_own in (("validation", len(own)), ("test", test_from is not None)) if is_own}
     for part in PARTS:
         if not len(rows[part]):
-            raise UserError(f"{where}: of {len(targets)} examples none is left for the {part} part; change the shares")
+            raise UserError(
+                f"{where}: of {len(targets)} examples none is left for the {part} subset; change the fractions"
+            )
         absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[part]])
         if len(absent):
             name = repr(classes[absent[0]]) if classes else str(absent[0])
@@ -85,23 +87,23 @@ def _no_example(
     if published:
         with_own = " and ".join(sorted(published))
         return (
-            f"{where}: no example of class {name} is in the {part} part, while the set has its own {with_own} part; "
-            f"leave the class out ({leave_out}), or put examples of it into each part"
+            f"{where}: class {name} has no example in the {part} subset, while the set has its own {with_own} subset; "
+            f"leave the class out ({leave_out}), or put examples of it into each subset"
         )
     return (
-        f"{where}.method: {config.method} leaves no example of class {name} in the {part} part"
+        f"{where}.method: {config.method} leaves no example of class {name} in the {part} subset"
         f"{'; the set is sorted by class' if config.method == 'head' else ''}; "
-        f"set {where}.method: stratified, or change the shares"
+        f"set {where}.method: stratified, or change the fractions"
     )
 
 
-def _as_they_are(targets: np.ndarray, share: float) -> np.ndarray:
+def _as_they_are(targets: np.ndarray, fraction: float) -> np.ndarray:
     return targets
 
 
-def _strata(targets: np.ndarray, share: float) -> np.ndarray:
-    """The class numbers, but -1 for the classes with too few rows to have one on either side of `share`."""
-    needed = 1 / min(share, 1 - share)
+def _strata(targets: np.ndarray, fraction: float) -> np.ndarray:
+    """The class numbers, but -1 for the classes with too few rows to have one on either side of `fraction`."""
+    needed = 1 / min(fraction, 1 - fraction)
     numbers, counts = np.unique(targets, return_counts=True)
     order = np.argsort(counts, kind="stable")
     merged = int(np.sum(counts < needed))
@@ -111,11 +113,11 @@ def _strata(targets: np.ndarray, share: float) -> np.ndarray:
 
 
 def _stratified(
-    rows: np.ndarray, strata: np.ndarray, share: float, config: SplitConfig, where: str
+    rows: np.ndarray, strata: np.ndarray, fraction: float, config: SplitConfig, where: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rest, drawn): `share` of the rows drawn by seed, with every stratum in its own proportion."""
+    """(rest, drawn): `fraction` of the rows drawn by seed, with every stratum in its own proportion."""
     try:
-        rest, drawn = train_test_split(rows, test_size=share, random_state=config.seed, stratify=strata)
+        rest, drawn = train_test_split(rows, test_size=fraction, random_state=config.seed, stratify=strata)
     except ValueError as error:
         raise UserError(f"{where}: these shares cannot be drawn from {len(rows)} examples: {error}") from None
     return np.sort(rest), np.sort(drawn)

@@ -37,7 +37,7 @@ def main(name: str) -> None:
     metrics, plots = Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name
     found = evaluate(trained, split, evaluation_of(settings), metrics, plots, timing)
     shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in found.items())
-    print(f"{name} on the test part: {shown}", flush=True)
+    print(f"{name} on the test subset: {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ LONG = 4  # letters in a class's name, from which on an image's title takes two 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A classifier's answers on the test part.
+    """A classifier's answers on the test subset.
 
     metrics:   accuracy, loss, examples, mistakes.
     predicted: (examples,) class numbers; so are targets. confidence: (examples,) their probabilities.
@@ -93,4 +93,4 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -
     """Each example's class and its probability."""
     surest = logits.softmax(dim=1).max(dim=1)
     pairs = zip(surest.indices.tolist(), surest.values.tolist(), strict=True)
-    return [{"class": data.classes[number], "probability": round(share, 4)} for number, share in pairs]
+    return [{"class": data.classes[number], "probability": round(fraction, 4)} for number, fraction in pairs]

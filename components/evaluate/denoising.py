@@ -55,7 +55,7 @@ def measured(
 ) -> Mapping[str, float]:
     """Test measures; a table of all ways, and denoised.png.
 
-    clean, given: the test part's images without and with noise, (examples, channels, height, width) in [0, 1].
+    clean, given: the test subset's images without and with noise, (examples, channels, height, width) in [0, 1].
     logits:       of the noisy images denoised. of_clean: of the clean images, which had nothing to take away.
     shown:        the places of the images that are drawn.
     """
@@ -67,9 +67,7 @@ def measured(
     median = found[f"median filter, {best} x {best}"]
     rows = [[name, f"{ratio:.2f} dB", f"{alike:.3f}"] for name, (ratio, alike) in found.items()]
     rows.append(["this model on images without noise", f"{psnr(of_clean.sigmoid(), clean):.2f} dB", ""])
-    note = (
-        "Both against the clean images of the test part; higher is better. PSNR: 10 dB more is a tenth of the squared "
-    )
+    note = "Both against the clean test images; higher is better. PSNR: 10 dB more is a tenth of the squared "
     note += "error. SSIM: 1 for the same image."
     write_tables(folder, [Table("Denoised how well", ["", "PSNR", "SSIM"], rows, note)])
     triples = [("noisy", given), (f"median filter, {best} x {best}", filtered[best]), ("denoised", denoised)]

@@ -39,7 +39,7 @@ def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray
 
 
 def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy, mean IoU and the share with 0.5 or more of it; and plots."""
+    """Test accuracy, mean IoU and the fraction with 0.5 or more of it; and plots."""
     truth = batch(split, rows)
     means = {name: total.item() / len(rows) for name, total in metrics(outputs, truth).items()}
     _write(model, outputs, truth.targets, rows, split, folder)

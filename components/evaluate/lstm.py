@@ -33,7 +33,7 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
         for i in found.worst.tolist()
     ]
     note = "What the model saw of each text: its words after all steps; … stands for a word that it does not know."
-    write_tables(folder, [Table("Worst mistakes on the test part", ["actual", "predicted", "text"], told, note)])
+    write_tables(folder, [Table("Worst mistakes on the test subset", ["actual", "predicted", "text"], told, note)])
     return found.metrics
 
 

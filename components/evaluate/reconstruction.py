@@ -29,15 +29,15 @@ def measures(logits: Tensor, targets: Tensor) -> dict[str, float]:
 def draw(encoder: nn.Module, found: Tensor, images: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
     """reconstructions.png: originals over reconstructions; codes.png: every image's code as a point.
 
-    found: the reconstructions of `images`, the test part's, both (examples, channels, height, width) in [0, 1].
+    found: the reconstructions of `images`, the test subset's, both (examples, channels, height, width) in [0, 1].
     """
     targets = split.arrays["targets"][rows]
     shown = one_of_each(targets, DRAWN)
-    pairs = [("images of the test part", images[shown]), ("the same, from their codes alone", found[shown])]
+    pairs = [("images of the test subset", images[shown]), ("the same, from their codes alone", found[shown])]
     draw_rows(folder / "reconstructions.png", pairs)
     codes = in_parts(encoder, images, next(encoder.parameters()).device)
     width = codes.shape[1]
-    note = f"Each point is an image of the test part by its code of {width} numbers"
+    note = f"Each point is an image of the test subset by its code of {width} numbers"
     note += "." if width == 2 else ", laid out by t-SNE:\nimages of like codes stand near each other."
     draw_codes(folder / "codes.png", codes, targets, split.classes, f"{note} No training saw the classes.")
 

@@ -1,4 +1,4 @@
-"""The evaluation stage: a trained model on the test part; metrics as JSON, plot data as CSV, images as PNG."""
+"""The evaluation stage: a trained model on the test subset; metrics as JSON, plot data as CSV, images as PNG."""
 
 from __future__ import annotations
 

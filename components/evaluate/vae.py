@@ -21,7 +21,7 @@ from components.plots.metric import NATS, Metric
 
 USED = 0.01
 SAMPLES, STEPS, PAIRS = 100, 10, 5
-SPREAD = 0.02  # the shares of the prior's probability that a manifold leaves out at either end
+SPREAD = 0.02  # the fractions of the prior's probability that a manifold leaves out at either end
 
 Decode = Callable[[Tensor], Tensor]  # codes (count, bottleneck) → images (count, channels, height, width) in [0, 1]
 
@@ -66,7 +66,7 @@ def draw_manifold(decode: Decode, side: int, file: Path) -> None:
 
 
 def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """The test part's evidence lower bound in nats per image, of one code drawn for each; images.
+    """The test subset's evidence lower bound in nats per image, of one code drawn for each; images.
 
     outputs: of the images as they are; what is measured are images drawn from them, black and white.
     """

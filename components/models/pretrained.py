@@ -43,7 +43,9 @@ class PretrainedConfig(TrainingConfig):
         description="true | false: compute the frozen beginning once per image, if nothing is augmented"
     )
     flip: float = Field(ge=0, le=1, description="a number in [0, 1]: how often an image is mirrored")
-    crop: float = Field(gt=0, le=1, description="a number in (0, 1]: the smallest share of an image that a crop keeps")
+    crop: float = Field(
+        gt=0, le=1, description="a number in (0, 1]: the smallest fraction of an image that a crop keeps"
+    )
     colour: float = Field(ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
 
     @property

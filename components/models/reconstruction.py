@@ -39,7 +39,7 @@ def loss(config: Any, logits: Tensor, batch: Batch) -> Tensor:
 
 
 def rounded_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """(batch,): the share of an image's pixels that are right when both are rounded to 0 or 1, as in the notes."""
+    """(batch,): the fraction of an image's pixels that are right when both are rounded to 0 or 1, as in the notes."""
     # In place, as floats that are 0.0 or 1.0: torch compares these faster than it makes booleans.
     wrong = logits.clone().gt_(0).ne_(targets.clone().gt_(0.5))
     return 1 - wrong.flatten(1).mean(dim=1)

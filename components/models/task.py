@@ -107,7 +107,7 @@ def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
 
 @dataclass(frozen=True)
 class Goal:
-    """The metric of the validation part by which trainings of a family are compared, and whether more is better."""
+    """The metric of the validation subset by which trainings of a family are compared, and whether more is better."""
 
     measure: str
     more: bool

@@ -110,7 +110,9 @@ class Grow(Section):
 
     start: int = Field(ge=1, description="an integer >= 1: the first width, which doubles")
     limit: int = Field(ge=2, description="an integer >= 2: the largest width")
-    tolerance: float = Field(gt=0, lt=1, description="a number in (0, 1): a loss that is lower by this share is better")
+    tolerance: float = Field(
+        gt=0, lt=1, description="a number in (0, 1): a loss that is lower by this fraction is better"
+    )
     patience: int = Field(
         ge=1, description="an integer >= 1: doublings without a better validation loss before it ends"
     )

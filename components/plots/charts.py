@@ -50,18 +50,18 @@ def curves(history: pd.DataFrame, measure: str, label: str, kept: int) -> str:
 
 
 def confusion(table: pd.DataFrame, classes: list[str]) -> str:
-    """Counts of actual class (rows) by predicted class (columns); the colour is the share of the row."""
+    """Counts of actual class (rows) by predicted class (columns); the colour is the fraction of the row."""
     crossed = pd.crosstab(table["actual"], table["predicted"])
     counts = crossed.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
-    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    fractions = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=SIZE, layout="constrained")
         axis = figure.subplots()
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
         for row in range(len(classes)):
             for column in range(len(classes)):
                 if count := counts[row, column]:
-                    colour = "white" if shares[row, column] > 0.5 else INK
+                    colour = "white" if fractions[row, column] > 0.5 else INK
                     axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
         turned = max(map(len, classes)) > 3
         axis.set_xticks(range(len(classes)), classes, rotation=60 if turned else 0, ha="right" if turned else "center")
@@ -79,7 +79,7 @@ def precisions(table: pd.DataFrame) -> str:
         names = [f"{name} ({count})" for name, count in zip(ordered["class"], ordered["objects"], strict=True)]
         bars = axis.barh(names, ordered["average_precision"], color=TRAINING)
         axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=9, color=INK)
-        axis.set(xlabel="average precision at IoU 0.5 (objects in the test part)", xlim=(0, 1.12))
+        axis.set(xlabel="average precision at IoU 0.5 (objects in the test subset)", xlim=(0, 1.12))
         return _svg(figure)
 
 

@@ -26,8 +26,8 @@ from components.plots.tables import Table, read_tables
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 TITLES = {  # of images, in the order in which they are shown
-    "predictions": "Predictions on the test part",
-    "mistakes": "Worst mistakes on the test part",
+    "predictions": "Predictions on the test subset",
+    "mistakes": "Worst mistakes on the test subset",
     "feature_maps": "What the first layers see",
     "convolution": "What one convolution does",
     "gradient_reach": "The loss's gradient at each step, before training",
@@ -91,10 +91,10 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
     figures = [(label[0].upper() + label[1:], charts.curves(history, m, label, kept)) for m, label in labels.items()]
     if (plots / "confusion.csv").exists():
         table = pd.read_csv(plots / "confusion.csv", dtype=str, keep_default_na=False)
-        figures.append(("Confusion on the test part", charts.confusion(table, described["data"]["classes"])))
+        figures.append(("Confusion on the test subset", charts.confusion(table, described["data"]["classes"])))
     if (plots / AVERAGE_PRECISION).exists():
         figures.append(
-            ("Average precision on the test part", charts.precisions(pd.read_csv(plots / AVERAGE_PRECISION)))
+            ("Average precision on the test subset", charts.precisions(pd.read_csv(plots / AVERAGE_PRECISION)))
         )
     figures.append(("Gradients, layer by layer", charts.gradients(layers)))
     parameters = [("parameters", f"{described['parameters']:,}")]
@@ -159,7 +159,9 @@ def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapte
         return None
     ranked = sorted([*found, *networks], key=lambda row: (row[0], -row[3], row[1:3]))
     rows = [[data, name, kind, f"{accuracy:.2%}"] for data, name, kind, accuracy in ranked]
-    note = "The same training and test part for all; the networks keep the epoch that is best on the validation part."
+    note = (
+        "The same training and test subset for all; the networks keep the epoch that is best on the validation subset."
+    )
     return Table("The best first", ["texts", "classifier", "sees them as", "test accuracy"], rows, note)
 
 

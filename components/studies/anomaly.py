@@ -48,7 +48,7 @@ def scores(model: nn.Module, images: Tensor) -> Tensor:
 def evaluate(
     config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
 ) -> dict[str, float]:
-    """The area under the ROC curve on the test parts of both; anomaly.png, and the images that are hardest to tell.
+    """The area under the ROC curve on the test subsets of both; anomaly.png, and the images that are hardest to tell.
 
     Raises UserError when the model is no autoencoder, or takes other images.
     """
@@ -88,13 +88,15 @@ def _draw(config: Config, own: np.ndarray, other: np.ndarray, file: Path) -> Non
     edges = np.linspace(0, max(own.max(), other.max()), 41)
     for values, name, colour in ((own, config.data, BLUE), (other, config.others, ORANGE)):
         left.hist(values, edges, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.7, label=name)
-    left.set(xlabel="reconstruction error", ylabel="share of the images")
+    left.set(xlabel="reconstruction error", ylabel="fraction of the images")
     left.legend(frameon=False)
     false, true, _ = roc_curve(np.repeat([0, 1], [len(own), len(other)]), np.concatenate([own, other]))
     right.plot([0, 1], [0, 1], color=PALE)
     right.plot(false, true, color=BLUE)
     right.set(
-        xlabel=f"share of {config.data} taken for others", ylabel=f"share of {config.others} found", aspect="equal"
+        xlabel=f"fraction of {config.data} taken for others",
+        ylabel=f"fraction of {config.others} found",
+        aspect="equal",
     )
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,6 @@
 """A VAE whose codes have two numbers, so that all that it can make fits on one page.
 
-The same network as the model's but for the code's width, trained anew on some of the training part (figure 4 of
+The same network as the model's but for the code's width, trained anew on some of the training subset (figure 4 of
 Kingma and Welling 2014).
 """
 
@@ -35,7 +35,7 @@ METRICS = {name: OF_A_VAE[name] for name in ("elbo", "reconstruction", "kl")}
 class Config(Section):
     data: str = Field(description="the name of a section of a data set of images")
     model: str = Field(description="the name of a VAE's section")
-    examples: int = Field(ge=1, description="an integer >= 1: the most images of the training part to learn from")
+    examples: int = Field(ge=1, description="an integer >= 1: the most images of the training subset to learn from")
     epochs: int = Field(ge=1, description="an integer >= 1")
     side: int = Field(ge=2, description="an integer >= 2: images along each side of the image")
 
@@ -43,7 +43,7 @@ class Config(Section):
 def evaluate(
     config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
 ) -> dict[str, float]:
-    """The evidence lower bound on the test part; manifold.png and codes.png. Raises UserError when it is no VAE."""
+    """The evidence lower bound on the test subset; manifold.png and codes.png. Raises UserError when it is no VAE."""
     trained, split = models(config.model), splits(config.data)
     if not isinstance(trained.config, vae.Config):
         raise UserError(f"manifold.model: {config.model} is no VAE")
@@ -57,7 +57,7 @@ def evaluate(
     draw_manifold(decoder_of(model.decoder, device), config.side, folder / "manifold.png")
     test = split.rows["test"]
     codes = in_parts(model.encoder, image_batch(split, test).inputs, device)
-    note = "Each point is an image of the test part by the two numbers of its code.\nNo training saw the classes."
+    note = "Each point is an image of the test subset by the two numbers of its code.\nNo training saw the classes."
     draw_codes(folder / "codes.png", codes, split.arrays["targets"][test], split.classes, note)
     write_tables(folder, [], f"All codes of a VAE on one page, on {config.data}")
     found = validate(training, "test")

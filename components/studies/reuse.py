@@ -1,6 +1,6 @@
 """An autoencoder's encoder put to use: a classifier on it learns from few labels, beside the same one from scratch.
 
-The encoder saw the whole training part, but no class. Each point of the curve is as many training steps as any other.
+The encoder saw the whole training subset, but no class. Each point of the curve is as many training steps as any other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from components.train.loop import fit, validate
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
 
-Share = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[int, Field(ge=1)]
 WAYS = {"frozen": "encoder frozen", "fine_tuned": "encoder trained further", "from_scratch": "from scratch"}
 METRICS = {way: Metric(f"accuracy, {name}, fewest labels") for way, name in WAYS.items()}
@@ -42,8 +42,8 @@ COLOURS = dict(zip(WAYS, (BLUE, INK, ORANGE), strict=True))
 class Config(Section):
     data: str = Field(description="the name of a section of a data set of labelled images")
     model: str = Field(description="the name of a model's section whose encoder is used, such as autoencoder")
-    labels: tuple[Share, ...] = Field(
-        min_length=1, description="a list of numbers in (0, 1], shares of the training part"
+    labels: tuple[Fraction, ...] = Field(
+        min_length=1, description="a list of numbers in (0, 1], fractions of the training subset"
     )
     seeds: int = Field(ge=1, description="an integer >= 1: trainings for each point, of which the median counts")
     dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layers of the head; [] for none")
@@ -53,24 +53,24 @@ class Config(Section):
 
 
 class Point(NamedTuple):
-    """One training: how it began, with how many labels, and the share of the test part that it got right."""
+    """One training: how it began, with how many labels, and the fraction of the test subset that it got right."""
 
     way: str
-    share: float
+    fraction: float
     labels: int
     seed: int
     accuracy: float
 
 
-def some_of_each(split: Split, share: float, seed: int) -> np.ndarray:
-    """That share of the training part's rows of each class, at least one, drawn by seed, ascending."""
+def some_of_each(split: Split, fraction: float, seed: int) -> np.ndarray:
+    """That fraction of the training subset's rows of each class, at least one, drawn by seed, ascending."""
     rows = split.rows["train"]
     targets = split.arrays["targets"][rows]
     random = np.random.default_rng(seed)
     drawn = []
     for number in np.unique(targets):
         own = rows[targets == number]
-        drawn.append(random.permutation(own)[: max(1, round(share * len(own)))])
+        drawn.append(random.permutation(own)[: max(1, round(fraction * len(own)))])
     return np.sort(np.concatenate(drawn))
 
 
@@ -86,16 +86,16 @@ def head_config(config: Config, encoder: str, frozen: bool, seed: int, labels: i
     )  # fmt: skip
 
 
-def train(config: Config, encoder: Encoder, split: Split, way: str, share: float, seed: int) -> Point:
-    """Train one head, and the encoder unless it is frozen, and measure it on the test part."""
-    rows = some_of_each(split, share, seed)
-    # The validation part would be labels, too; the last weights are kept, so that it decides nothing.
+def train(config: Config, encoder: Encoder, split: Split, way: str, fraction: float, seed: int) -> Point:
+    """Train one head, and the encoder unless it is frozen, and measure it on the test subset."""
+    rows = some_of_each(split, fraction, seed)
+    # The validation subset would be labels, too; the last weights are kept, so that it decides nothing.
     own = replace(split, rows={**split.rows, "train": rows, "validation": rows[:1]})
     weights: Mapping[str, Tensor] = {} if way == "from_scratch" else encoder.state_dict()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     section = head_config(config, encoder.name, way == "frozen", seed, len(rows))
     training = fit(transfer.TASK, section, own, device, lambda *_: None, weights=weights)
-    return Point(way, share, len(rows), seed, validate(training, "test")["accuracy"])
+    return Point(way, fraction, len(rows), seed, validate(training, "test")["accuracy"])
 
 
 def evaluate(
@@ -112,8 +112,8 @@ def evaluate(
     if not isinstance(encoder, Encoder):
         raise UserError(f"reuse.model: {config.model} has no encoder; choose an autoencoder")
     points = [
-        train(config, encoder, split, way, share, seed)
-        for share in sorted(config.labels)
+        train(config, encoder, split, way, fraction, seed)
+        for fraction in sorted(config.labels)
         for way in WAYS
         for seed in range(config.seeds)
     ]
@@ -124,20 +124,20 @@ def evaluate(
     return {**{way: median(points, way, fewest) for way in WAYS}, "labels": _at(points, "frozen", fewest)[0].labels}
 
 
-def _at(points: list[Point], way: str, share: float) -> list[Point]:
-    return [point for point in points if point.way == way and point.share == share]
+def _at(points: list[Point], way: str, fraction: float) -> list[Point]:
+    return [point for point in points if point.way == way and point.fraction == fraction]
 
 
-def median(points: list[Point], way: str, share: float) -> float:
+def median(points: list[Point], way: str, fraction: float) -> float:
     """Over the seeds."""
-    return statistics.median(point.accuracy for point in _at(points, way, share))
+    return statistics.median(point.accuracy for point in _at(points, way, fraction))
 
 
 def _table(points: list[Point], config: Config) -> Table:
     rows = []
-    for share in sorted(config.labels):
-        count = _at(points, "frozen", share)[0].labels
-        rows.append([f"{share:.0%}", f"{count:,}", *(f"{median(points, way, share):.2%}" for way in WAYS)])
+    for fraction in sorted(config.labels):
+        count = _at(points, "frozen", fraction)[0].labels
+        rows.append([f"{fraction:.0%}", f"{count:,}", *(f"{median(points, way, fraction):.2%}" for way in WAYS)])
     note = (
         f"Test accuracy, the median of {config.seeds}. The same head and about {config.steps} steps everywhere; only "
     )

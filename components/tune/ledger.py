@@ -61,7 +61,7 @@ def _validation_loss(epoch: Mapping[str, Any]) -> float:
 
 
 def measured(epochs: Epochs, keep: str, goal: Goal) -> float:
-    """The metric that the kept weights reach on the validation part."""
+    """The metric that the kept weights reach on the validation subset."""
     value: float = kept(epochs, keep)[f"validation_{goal.measure}"]
     return value
 

@@ -26,18 +26,18 @@ def draw(
     scores: Mapping[int, float],
     reached: Mapping[int, float],
     goal: Goal,
-    shares: Mapping[str, float],
+    fractions: Mapping[str, float],
 ) -> None:
     """best_so_far.png, importance.png, values.png and parallel.png.
 
     scores: number → what that trial reached, of those that trained to their end; reached: of those stopped early, too.
-    shares: key → importance.
+    fractions: key → importance.
     """
     name = f"validation {goal.measure.replace('_', ' ')}"
     values = {trial.number: trial.values for trial in trials if trial.number in scores}
     _draw_best_so_far(folder / "best_so_far.png", scores, goal, name)
-    if shares:
-        _draw_importance(folder / "importance.png", shares)
+    if fractions:
+        _draw_importance(folder / "importance.png", fractions)
     _draw_values(folder / "values.png", space, scores, trials, reached, name)
     _draw_parallel(folder / "parallel.png", space, scores, values, goal, name)
 
@@ -95,13 +95,13 @@ def _draw_best_so_far(file: Path, scores: Mapping[int, float], goal: Goal, name:
         axis.legend()
 
 
-def _draw_importance(file: Path, shares: Mapping[str, float]) -> None:
-    with _figure(file, 0.7 + 0.3 * len(shares)) as figure:
+def _draw_importance(file: Path, fractions: Mapping[str, float]) -> None:
+    with _figure(file, 0.7 + 0.3 * len(fractions)) as figure:
         axis = figure.subplots()
-        rising = sorted(shares.items(), key=lambda share: share[1])
-        bars = axis.barh([key.replace("_", " ") for key, _ in rising], [share for _, share in rising], color=BLUE)
+        rising = sorted(fractions.items(), key=lambda fraction: fraction[1])
+        bars = axis.barh([key.replace("_", " ") for key, _ in rising], [fraction for _, fraction in rising], color=BLUE)
         axis.bar_label(bars, fmt="{:.0%}", padding=3)
-        axis.set(xlabel="share of the difference between trials", xlim=(0, 1.1))
+        axis.set(xlabel="fraction of the difference between trials", xlim=(0, 1.1))
         axis.grid(visible=False)
 
 
@@ -171,7 +171,7 @@ def _draw_parallel(
         return
     ordered = sorted(inside, key=lambda number: goal.sign * scores[number])  # the best are drawn last, on top
     reached = np.array([scores[number] for number in ordered])
-    columns = [_share(searched, [values[n][key] for n in ordered]) for key, searched in space.items()]
+    columns = [_fraction(searched, [values[n][key] for n in ordered]) for key, searched in space.items()]
     span = float(np.ptp(reached)) or 1.0
     heights = np.array([*columns, (reached - reached.min()) / span])
     shades = matplotlib.colormaps["viridis_r"](np.linspace(0, 1, len(ordered)))
@@ -189,7 +189,7 @@ def _draw_parallel(
             axis.text(len(heights) - 1, height, f"{value:.4g}", ha="center", fontsize=8, color=INK)
 
 
-def _share(searched: Range, values: Sequence[Any]) -> Any:
+def _fraction(searched: Range, values: Sequence[Any]) -> Any:
     """Where values lie in their range, 0 to 1."""
     if searched.kind == "choice":
         return _positions(searched, values) / max(1, len(searched.values) - 1)
@@ -204,7 +204,7 @@ def _mark(axis: Any, place: int, searched: Range) -> None:
     choice = searched.kind == "choice"
     shown = _names(searched) if choice else [f"{v:g}" for v in searched.values]
     for number, text in enumerate(shown):
-        share = number / max(1, len(shown) - 1)
-        height = share if choice else (-0.08, 1.04)[number]
+        fraction = number / max(1, len(shown) - 1)
+        height = fraction if choice else (-0.08, 1.04)[number]
         outline = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
         axis.text(place, height, text, ha="center", fontsize=8, color=INK, bbox=outline)

@@ -120,7 +120,7 @@ def distribution(searched: Range) -> Any:
 
 
 def importances(space: Space, trials: Mapping[int, float], values: Mapping[int, Values]) -> dict[str, float]:
-    """Each key's share of the score's variance, by functional ANOVA (Hutter et al. 2014), the largest first.
+    """Each key's fraction of the score's variance, by functional ANOVA (Hutter et al. 2014), the largest first.
 
     trials: number → score of each finished trial. Empty where there are too few of them, or all scores are equal.
     """

@@ -65,9 +65,9 @@ def write_search(target: Path, found: Found, space: Space) -> None:
             headline.insert(0, (f"best validation {found.measure}", f"{found.reached(ranked[0]):.4f}"))
             _write_best(folder, found, ranked[0], list(space))
             scores = {trial.number: found.reached(trial) for trial in ranked}
-            shares = importances(space, scores, {trial.number: trial.values for trial in ranked})
+            fractions = importances(space, scores, {trial.number: trial.values for trial in ranked})
             reached = {t.number: found.reached(t) for t in found.trials if t.outcome in ("finished", "stopped")}
-            plots.draw(folder, found.trials, space, scores, reached, found.goal, shares)
+            plots.draw(folder, found.trials, space, scores, reached, found.goal, fractions)
         write_tables(folder, tables, heading=f"Sweep of {found.model.replace('_', ' ')}")
         _write_chapter(folder, headline, finding)
 

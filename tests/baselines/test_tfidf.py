@@ -1,4 +1,4 @@
-"""TF-IDF and its baselines: the weights by hand, the training part alone, and figures that are measured."""
+"""TF-IDF and its baselines: the weights by hand, the training subset alone, and figures that are measured."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def made(made_splits: Callable[[str], Split]) -> Split:
 
 
 def small(made: Split, texts: list[list[int]], targets: list[int]) -> Split:
-    """A split of a few texts, all in the training part but for the last two."""
+    """A split of a few texts, all in the training subset but for the last two."""
     assert made.text is not None
     text = replace(made.text, words=("alpha", "beta", "gamma"), counts=(3, 2, 1))
     count = len(texts)
@@ -62,7 +62,7 @@ def test_the_weights_are_those_of_the_formula(made: Split) -> None:
             assert found == pytest.approx(np.array(expected) / np.linalg.norm(expected))
 
 
-def test_no_word_of_the_test_part_changes_what_is_fitted(made: Split) -> None:
+def test_no_word_of_the_test_subset_changes_what_is_fitted(made: Split) -> None:
     turned = np.array(made.arrays["inputs"])
     test = made.rows["test"]
     turned[test] = turned[test][:, ::-1] // 2  # other words at other places
@@ -72,7 +72,9 @@ def test_no_word_of_the_test_part_changes_what_is_fitted(made: Split) -> None:
         assert (weights(made, frequency)[1] != weights(other, frequency)[1]).nnz > 0
 
 
-def test_no_class_of_the_test_part_changes_what_is_fitted(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
+def test_no_class_of_the_test_subset_changes_what_is_fitted(
+    config: BaselineConfig, made: Split, tmp_path: Path
+) -> None:
     """Turning the test texts' classes turns the accuracy, and nothing that was learnt."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -87,7 +89,9 @@ def test_no_class_of_the_test_part_changes_what_is_fitted(config: BaselineConfig
     assert telling[0] == telling[1]
 
 
-def test_made_reviews_are_told_apart_but_not_without_fault(config: BaselineConfig, made: Split, tmp_path: Path) -> None:
+def test_synthetic_reviews_are_told_apart_but_not_without_fault(
+    config: BaselineConfig, made: Split, tmp_path: Path
+) -> None:
     found = evaluate(config(), made, tmp_path)
     assert found["examples"] == len(made.rows["test"])
     assert 0.6 < found["logistic_regression"]["log"] <= 1

@@ -78,7 +78,7 @@ def test_tables_train_and_test(case: Case) -> None:
 
 def test_imdb_with_unsup(case: Case) -> None:
     own = case.make("imdb_with_unsup")
-    with pytest.raises(UserError, match=r"no example of class 'unsup' is in the test part.*reviews\.classes: a list"):
+    with pytest.raises(UserError, match=r"class 'unsup' has no example in the test subset.*reviews\.classes: a list"):
         case.read("reviews", own)
     found = case.read("reviews", own, classes=("neg", "pos"))
     assert per_class(found) == {"neg": 40, "pos": 40}
@@ -124,7 +124,7 @@ def test_read_only_source(case: Case) -> None:
 
 
 def test_zip_with_backslashes(case: Case) -> None:
-    found = case.read("flowers", case.make("zip_with_backslashes") / "images.zip", side=32)
+    found = case.read("flowers", case.make("zip_with_backslashes") / "pictures.zip", side=32)
     assert per_class(found) == {"rose": 10, "tulip": 10}
 
 

@@ -143,7 +143,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, empty: Path) -> None:
         OwnTree(archive.as_uri()).fetch(empty)
 
 
-def test_made_data_needs_no_network_and_is_the_same_every_time(committed: params.Params, tmp_path: Path) -> None:
+def test_synthetic_data_needs_no_network_and_is_the_same_every_time(committed: params.Params, tmp_path: Path) -> None:
     for name in ("one", "two"):
         download("mnist", with_source(committed, "mnist", "made"), tmp_path / name)
     for file in (tmp_path / "one").iterdir():

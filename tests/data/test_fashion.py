@@ -25,7 +25,7 @@ from components.params import params
 from tests.conftest import with_source
 
 
-def test_made_garments_are_ten_classes_in_equal_shares(made_splits: Callable[[str], Split]) -> None:
+def test_synthetic_garments_are_ten_classes_in_equal_fractions(made_splits: Callable[[str], Split]) -> None:
     split = made_splits("fashion")
     assert split.classes == fashion.GARMENTS
     assert split.arrays["inputs"].shape == (1200, 1, 28, 28)
@@ -33,7 +33,7 @@ def test_made_garments_are_ten_classes_in_equal_shares(made_splits: Callable[[st
 
 
 @pytest.mark.slow
-def test_made_garments_are_the_same_every_time_and_can_be_told_apart() -> None:
+def test_synthetic_garments_are_the_same_every_time_and_can_be_told_apart() -> None:
     one, other = (garments.garments(train=400, test=100, seed=0) for _ in range(2))
     for part in ("train", "t10k"):
         assert np.array_equal(one[part][0], other[part][0])
@@ -139,7 +139,7 @@ def test_a_set_of_ones_own_in_these_files_is_taken(
         ),
         (lambda own: written(own, np.zeros((4, 2)), np.arange(4)), "with 3 axes"),
     ],
-    ids=["missing", "text", "counts", "half a test part", "two of a kind", "axes"],
+    ids=["missing", "text", "counts", "half a test subset", "two of a kind", "axes"],
 )
 def test_idx_files_that_do_not_fit_are_one_message(
     change: Callable[[Path], object], said: str, committed: params.Params, tmp_path: Path

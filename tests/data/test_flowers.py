@@ -116,7 +116,7 @@ def test_no_images_at_all_is_one_message(config: flowers.Config, tmp_path: Path)
 
 
 @pytest.mark.parametrize("names", [("train", "test"), ("Training", "Test1"), ("seg_train/seg_train", "seg_test/deep")])
-def test_a_published_test_part_is_kept(names: tuple[str, str], config: flowers.Config, tmp_path: Path) -> None:
+def test_a_published_test_subset_is_kept(names: tuple[str, str], config: flowers.Config, tmp_path: Path) -> None:
     plant(tmp_path / "raw" / "set" / names[0], per_class=5)
     plant(tmp_path / "raw" / "set" / names[1], per_class=2)
     examples = read(config, tmp_path / "raw")
@@ -127,7 +127,7 @@ def test_a_published_test_part_is_kept(names: tuple[str, str], config: flowers.C
 
 @pytest.mark.parametrize("with_test", [True, False])
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
-def test_a_published_validation_part_is_kept(
+def test_a_published_validation_subset_is_kept(
     name: str, with_test: bool, committed: params.Params, config: flowers.Config, tmp_path: Path
 ) -> None:
     plant(tmp_path / "raw" / "train", per_class=20)
@@ -142,14 +142,14 @@ def test_a_published_validation_part_is_kept(
     assert len(rows["train"]) == (60 if with_test else 48)
 
 
-def test_a_class_of_the_training_part_alone_is_named(
+def test_a_class_of_the_training_subset_alone_is_named(
     committed: params.Params, config: flowers.Config, tmp_path: Path
 ) -> None:
     for part in ("train", "test"):
         plant(tmp_path / "raw" / part, per_class=10)
     shutil.rmtree(tmp_path / "raw" / "test" / "roses")
     settings = params.Params(committed.general, {**committed.sections, "flowers": config})
-    with pytest.raises(UserError, match="no example of class 'roses' is in the test part, while the set has its own"):
+    with pytest.raises(UserError, match="class 'roses' has no example in the test subset, while the set has its own"):
         split("flowers", settings, tmp_path / "raw", tmp_path / "split")
 
 
@@ -191,7 +191,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda raw: flat(raw / "train", raw / "test1"),
         "train: images without folders of classes; test1, train are names of splits, and of no class",
     ),
-    "a test part without classes": (split_without_classes, "test: images without folders of classes"),
+    "a test subset without classes": (split_without_classes, "test: images without folders of classes"),
     "a part beside a class": (
         lambda raw: flat(raw / "train", raw / "roses"),
         "train is the name of a split, and of no class, beside roses",
@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         "seg_test, seg_train are names of splits, and of no class, beside seg_pred",
     ),
     "two parts of one kind": (planted("train", "train2", "val"), "train, train2 are all of one split"),
-    "no training part": (planted("val", "test"), "have no training part among them"),
+    "no training subset": (planted("val", "test"), "have no training subset among them"),
     "two sets": (
         planted("2019", "2020"),
         r"several folders hold folders of images of one name \(daisy, roses, violets\): 2019, 2020",
@@ -316,7 +316,7 @@ def test_the_mirrors_flowers_are_5_by_80_and_without_fault(committed: params.Par
 
 
 @pytest.mark.slow
-def test_made_flowers_are_5_by_80_and_without_fault(committed: params.Params, tmp_path: Path) -> None:
+def test_synthetic_flowers_are_5_by_80_and_without_fault(committed: params.Params, tmp_path: Path) -> None:
     settings = with_source(committed, "flowers", "made")
     download("flowers", settings, tmp_path / "one")
     scratch = tmp_path / "scratch"

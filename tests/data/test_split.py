@@ -36,11 +36,11 @@ def test_parts_are_disjoint_and_complete(labels: np.ndarray, seed: int, has_test
 
 
 @given(targets(), st.integers(0, 2**31 - 1))
-def test_each_class_has_its_own_share_in_each_part(labels: np.ndarray, seed: int) -> None:
+def test_each_class_has_its_own_fraction_in_each_part(labels: np.ndarray, seed: int) -> None:
     rows = split_rows(labels, None, CONFIG.model_copy(update={"seed": seed}), "set.split")
-    for part, share in (("test", 0.2), ("validation", 0.8 * 0.2), ("train", 0.8 * 0.8)):
+    for part, fraction in (("test", 0.2), ("validation", 0.8 * 0.2), ("train", 0.8 * 0.8)):
         found = np.bincount(labels[rows[part]], minlength=labels.max() + 1)  # type: ignore[index]
-        assert np.all(np.abs(found - share * np.bincount(labels)) <= 2)
+        assert np.all(np.abs(found - fraction * np.bincount(labels)) <= 2)
 
 
 @given(targets(), st.integers(0, 2**31 - 1))
@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another(labels: np.
     assert any(not np.array_equal(first[part], other[part]) for part in PARTS)
 
 
-def test_head_takes_the_first_12000_of_mnists_60000_and_leaves_its_test_part_alone() -> None:
+def test_head_takes_the_first_12000_of_mnists_60000_and_leaves_its_test_subset_alone() -> None:
     labels = np.arange(70_000) % 10
     rows = split_rows(labels, 60_000, CONFIG.model_copy(update={"method": "head"}), "mnist.split")
     assert np.array_equal(rows["validation"], np.arange(12_000))

@@ -1,4 +1,4 @@
-"""The made flowers and scenes: the same for the same seed, fair to each class, and hard enough that a guess fails."""
+"""Synthetic flowers and scenes: the same for the same seed, fair to each class, and too hard for a guess."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def edges(box: Box) -> tuple[int, int, int, int]:
 
 
 def fractions(scene: Scene) -> tuple[float, ...]:
-    """The first object's box as shares of the image's width and height."""
+    """The first object's box as fractions of the image's width and height."""
     left, top, right, bottom = edges(scene.objects[0][1])
     width, height = scene.image.size
     return left / width, top / height, right / width, bottom / height

@@ -103,7 +103,7 @@ def test_parquet_class_folders_and_archives_give_the_same_as_csv(stage: Stage) -
     assert {tuple(row) for row in stage.table()[["text", "label", "words"]].to_numpy()} == expected
 
 
-def test_folders_train_and_test_keep_the_sets_own_test_part(stage: Stage) -> None:
+def test_folders_train_and_test_keep_the_sets_own_test_subset(stage: Stage) -> None:
     for part in ("train", "test"):
         for number, (content, label) in enumerate(ROWS):
             file = stage.source / part / label / f"{number}.txt"
@@ -475,7 +475,7 @@ def test_the_mirrors_aclimdb_is_read_as_published(stage: Stage) -> None:
     assert min(rows["test"]) > max(rows["train"])
 
 
-def test_the_made_reviews_are_the_same_every_time(tmp_path: Path) -> None:
+def test_the_synthetic_reviews_are_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         synthetic_reviews.make(tmp_path / name)

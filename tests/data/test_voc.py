@@ -79,7 +79,7 @@ def kinds(examples: Examples) -> dict[str, tuple[int, list[str], bool]]:
     return {kind: (found["count"], found["files"], found["kept"]) for kind, found in summary.items()}
 
 
-def test_boxes_are_shares_of_the_image_from_pixels_counted_from_1(config: voc.Config, top: Path) -> None:
+def test_boxes_are_fractions_of_the_image_from_pixels_counted_from_1(config: voc.Config, top: Path) -> None:
     add(top, "a", xml(thing(), thing("cat", (1, 1, WIDTH, HEIGHT)), thing("dog", (2.5, 9.0, 64, 16))))
     add(top, "b")
     examples = read(config, top)
@@ -392,10 +392,10 @@ def test_an_image_without_an_ending_and_what_is_none(config: voc.Config, top: Pa
     assert kinds(examples) == {"not an image": (1, ["readme.md"], False)}
 
 
-def test_a_test_part_alone_is_refused(config: voc.Config, top: Path) -> None:
+def test_a_test_subset_alone_is_refused(config: voc.Config, top: Path) -> None:
     add(top, "a")
     listed(top, test="a")
-    with pytest.raises(UserError, match="no image outside the data set's own test part"):
+    with pytest.raises(UserError, match="no image outside the data set's own test subset"):
         read(config, top)
 
 
@@ -446,15 +446,15 @@ def test_classes_too_rare_to_share_are_drawn_as_one(test_from: int | None) -> No
 
 
 @pytest.mark.parametrize("counts", [[1] * 7, [5, 1], [3, 3, 1], [1, 30], [2, 2, 2, 2]], ids=str)
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
-def test_any_mix_of_rare_classes_can_be_split(counts: list[int], share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5, 0.9])
+def test_any_mix_of_rare_classes_can_be_split(counts: list[int], fraction: float) -> None:
     targets = np.repeat(np.arange(len(counts)), counts)
-    config = SplitConfig(method="stratified", validation=share, test=share, seed=0)
+    config = SplitConfig(method="stratified", validation=fraction, test=fraction, seed=0)
     part: Part
     try:
         rows = split_rows(targets, None, config, "voc.split", rare_classes_ok=True)
     except UserError as error:
-        assert share >= 0.5 and len(targets) * (1 - share) ** 2 < 1, error
+        assert fraction >= 0.5 and len(targets) * (1 - fraction) ** 2 < 1, error
         return
     for part in PARTS:
         assert len(rows[part]) > 0
@@ -484,7 +484,7 @@ def test_the_mirrors_subset_is_400_images_of_20_classes(committed: params.Params
 
 
 @pytest.mark.slow
-def test_made_scenes_are_960_and_120_without_fault(committed: params.Params, tmp_path: Path) -> None:
+def test_synthetic_scenes_are_960_and_120_without_fault(committed: params.Params, tmp_path: Path) -> None:
     found = opened(committed, "made", tmp_path)
     assert {part: len(rows) for part, rows in found.rows.items()} == {"train": 768, "validation": 192, "test": 120}
     assert "findings" not in json.loads((tmp_path / "split" / "split.json").read_text())

@@ -1,4 +1,4 @@
-"""Words as numbers: by the training part alone, and the same ones for a text at any time later."""
+"""Words as numbers: by the training subset alone, and the same ones for a text at any time later."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made(made_splits: Callable[[str], Split]) -> Split:
     return made_splits("reviews")
 
 
-def test_no_word_of_the_validation_or_test_part_leaks_into_the_vocabulary(
+def test_no_word_of_the_validation_or_test_subset_leaks_into_the_vocabulary(
     committed: params.Params, tmp_path: Path
 ) -> None:
     """Each text has a word of its own, twice; those of other parts than the training one must be unknown."""

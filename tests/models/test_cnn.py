@@ -40,7 +40,7 @@ def test_every_width_and_batch_norm_are_parameters(config: Config, changes: dict
     assert parameters(cnn.build(config(**changes), DIGITS)) == count
 
 
-def test_dropout_leaves_out_its_share_in_training_only(config: Config) -> None:
+def test_dropout_leaves_out_its_fraction_in_training_only(config: Config) -> None:
     model = cnn.build(config(dropout=0.9), DIGITS)
     dropout = next(m for m in model.modules() if isinstance(m, torch.nn.Dropout))
     ones = torch.ones(100_000)

@@ -95,7 +95,7 @@ def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
 )  # of those on published backbones each takes seconds
-def test_a_model_trains_is_saved_and_is_evaluated_on_made_data(
+def test_a_model_trains_is_saved_and_is_evaluated_on_synthetic_data(
     name: str,
     committed: params.Params,
     evaluation: Evaluation,

@@ -40,14 +40,14 @@ def test_gaussian_noise_has_its_deviation_and_leaves_pixels_from_0_to_1() -> Non
     assert [strong.min().item(), strong.max().item()] == [0, 1]
 
 
-def test_salt_and_pepper_are_as_likely_and_of_the_share_that_was_asked() -> None:
+def test_salt_and_pepper_are_as_likely_and_of_the_fraction_that_was_asked() -> None:
     found = noisy(GREY, "salt_and_pepper", 0.4, random())
     assert [(found == value).float().mean().item() for value in (0.0, 1.0, 0.5)] == pytest.approx(
         [0.2, 0.2, 0.6], abs=0.01
     )
 
 
-def test_masking_blackens_its_share() -> None:
+def test_masking_blackens_its_fraction() -> None:
     found = noisy(GREY, "masking", 0.3, random())
     assert (found == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
     assert set(found.unique().tolist()) == {0.0, 0.5}
@@ -60,8 +60,8 @@ def test_noise_is_on_the_inputs_alone(make: Callable[..., denoising.Config]) -> 
 
 
 @pytest.mark.parametrize("noise", ["salt_and_pepper", "masking"])
-def test_a_share_above_1_is_refused(make: Callable[..., denoising.Config], noise: str) -> None:
-    with pytest.raises(ValueError, match="a share of pixels"):
+def test_a_fraction_above_1_is_refused(make: Callable[..., denoising.Config], noise: str) -> None:
+    with pytest.raises(ValueError, match="a fraction of pixels"):
         make(noise=noise, strength=1.5)
     assert make(strength=1.5).strength == 1.5
 

@@ -207,7 +207,7 @@ def train(config: lstm.Config, split: Split, **more: Any) -> Training:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"truncation": 10}, {"pooling": "last", "memory": 50}], ids=str)
-def test_it_learns_made_reviews(config: LstmConfig, made: Split, changes: dict[str, Any]) -> None:
+def test_it_learns_synthetic_reviews(config: LstmConfig, made: Split, changes: dict[str, Any]) -> None:
     training = train(config(epochs=30, learning_rate=0.01, batch_size=16, **changes), made)
     assert training.best is not None
     assert max(epoch["validation_accuracy"] for epoch in training.history) >= 0.8

@@ -148,7 +148,7 @@ def test_the_note_changes_with_the_images(
     assert len(notes) == 2
 
 
-def test_features_are_the_test_parts_of_nobody(
+def test_features_are_the_test_subsets_of_nobody(
     section: Sectioned, made_splits: Callable[[str], Split], tmp_path: Path
 ) -> None:
     split = made_splits("flowers")

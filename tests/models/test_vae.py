@@ -137,6 +137,6 @@ def test_a_manifolds_codes_are_evenly_spaced_in_probability() -> None:
     codes = manifold_codes(5)
     assert codes.shape == (25, 2)
     assert codes[12].tolist() == pytest.approx([0, 0], abs=1e-6)
-    shares = torch.distributions.Normal(0.0, 1.0).cdf(codes[:5, 0])
-    assert shares.tolist() == pytest.approx([0.02, 0.26, 0.5, 0.74, 0.98])
+    fractions = torch.distributions.Normal(0.0, 1.0).cdf(codes[:5, 0])
+    assert fractions.tolist() == pytest.approx([0.02, 0.26, 0.5, 0.74, 0.98])
     assert codes[0, 1] > codes[-1, 1]

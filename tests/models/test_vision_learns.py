@@ -1,4 +1,4 @@
-"""That the vision half learns: made scenes to the promised measures in the quick profile, and real photographs."""
+"""That the vision half learns: synthetic scenes to the promised measures in the quick profile, and real photographs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def losses(training: Training, key: str = "loss") -> list[float]:
 
 
 def test_no_constant_box_reaches_the_mean_overlap_that_is_asked(made: Stages) -> None:
-    """The best of many blank guesses, chosen on the test part itself, stays far below 0.6."""
+    """The best of many blank guesses, chosen on the test subset itself, stays far below 0.6."""
     boxes = made.split.arrays["boxes"][made.split.rows["test"], 0]
     middle = boxes.mean(axis=0)
     guesses = np.concatenate([boxes, middle[None]])

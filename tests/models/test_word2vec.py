@@ -123,8 +123,8 @@ def test_windows_are_drawn_from_one_to_the_widest(config: Callable[..., word2vec
     words = torch.full((4000,), FIRST)
     centres, contexts = model._pairs(words, torch.zeros(4000), None)
     distances = (centres - contexts).abs()
-    shares = [(distances == d).float().mean().item() for d in range(1, 6)]
-    assert shares == pytest.approx([0.4, 0.3, 0.2, 0.1, 0], abs=0.02)
+    fractions = [(distances == d).float().mean().item() for d in range(1, 6)]
+    assert fractions == pytest.approx([0.4, 0.3, 0.2, 0.1, 0], abs=0.02)
 
 
 def test_outside_training_the_loss_is_the_same_every_time(config: Callable[..., word2vec.Config]) -> None:
@@ -136,7 +136,7 @@ def test_outside_training_the_loss_is_the_same_every_time(config: Callable[..., 
 
 @pytest.mark.slow
 def test_words_with_the_same_neighbours_come_near(made_splits: Callable[[str], Split], config: Any) -> None:
-    """In the made reviews every verdict of a kind stands where the others of its kind do."""
+    """In the synthetic reviews every verdict of a kind stands where the others of its kind do."""
     split = made_splits("reviews")
     assert split.text is not None
     training = fit(

@@ -58,8 +58,8 @@ class Drawn:
     def outline(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
         """A box's edges in pixels of the PNG."""
         high, wide = self.bottom - self.top, self.right - self.left
-        top, bottom = (round(self.top + share * high) for share in (box[1], box[3]))
-        left, right = (round(self.left + share * wide) for share in (box[0], box[2]))
+        top, bottom = (round(self.top + fraction * high) for fraction in (box[1], box[3]))
+        left, right = (round(self.left + fraction * wide) for fraction in (box[0], box[2]))
         return top, left, bottom, right
 
 
@@ -125,10 +125,10 @@ def test_each_sobel_kernel_answers_to_edges_of_its_own_direction_only() -> None:
 
 @pytest.mark.parametrize("of_truth", [True, False], ids=["true", "predicted"])
 def test_a_box_is_drawn_where_it_is_and_nowhere_else(of_truth: bool, bare: np.ndarray, tmp_path: Path) -> None:
-    shares = (0.4, 0.25, 0.9, 0.75)
-    box = Box("", shares, None if of_truth else 0.5)
+    fractions = (0.4, 0.25, 0.9, 0.75)
+    box = Box("", fractions, None if of_truth else 0.5)
     drawn = Drawn(bare, tmp_path, [box] if of_truth else [], [] if of_truth else [box])
-    top, left, bottom, right = drawn.outline(shares)
+    top, left, bottom, right = drawn.outline(fractions)
     for row, column in itertools.product((top, bottom), range(left, right)):
         assert drawn.changed[row - 1 : row + 2, column].any()
     for row, column in itertools.product(range(top, bottom), (left, right)):

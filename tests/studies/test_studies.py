@@ -34,7 +34,7 @@ Train = Callable[[str], Artifact]
 def trained(
     committed: params.Params, made_split: Split, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Artifact]:
-    """A model's name → it, trained a little on made digits."""
+    """A model's name → it, trained a little on synthetic digits."""
 
     def train(name: str) -> Artifact:
         folder = tmp_path_factory.mktemp("models") / name
@@ -56,13 +56,15 @@ def few(committed: params.Params) -> reuse.Config:
     return section.model_copy(update={"labels": (0.02, 0.1), "seeds": 1, "steps": 60})
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 1.0])
-def test_a_share_of_the_labels_has_that_share_of_each_class_but_at_least_one(made_split: Split, share: float) -> None:
-    rows = reuse.some_of_each(made_split, share, seed=0)
+@pytest.mark.parametrize("fraction", [0.001, 0.1, 1.0])
+def test_a_fraction_of_the_labels_has_that_fraction_of_each_class_but_at_least_one(
+    made_split: Split, fraction: float
+) -> None:
+    rows = reuse.some_of_each(made_split, fraction, seed=0)
     train = made_split.rows["train"]
     assert set(rows) <= set(train)
     counts, whole = (np.bincount(made_split.arrays["targets"][own], minlength=10) for own in (rows, train))
-    assert counts.tolist() == [max(1, round(share * count)) for count in whole]
+    assert counts.tolist() == [max(1, round(fraction * count)) for count in whole]
 
 
 def test_every_training_has_about_as_many_steps(few: reuse.Config) -> None:
@@ -101,7 +103,7 @@ def test_the_curve_has_every_training_and_the_figures_are_those_of_the_fewest_la
     assert len(table) == 2 * 3
     assert found["labels"] == table["labels"].min() == 20
     for way in reuse.WAYS:
-        own = table[(table["way"] == way) & (table["share"] == 0.02)]
+        own = table[(table["way"] == way) & (table["fraction"] == 0.02)]
         assert found[way] == pytest.approx(own["accuracy"].median())
     assert (tmp_path / "reuse.png").stat().st_size
 

@@ -116,12 +116,12 @@ def test_own_values_outside_the_space_are_tried_and_taught_to_nobody() -> None:
     assert not proposals.all_proposed
 
 
-def test_what_matters_has_the_larger_share() -> None:
+def test_what_matters_has_the_larger_fraction() -> None:
     trials = searched(sampled("random"), 0, 60)
-    shares = importances(SPACE, {t.number: goodness(t.values) for t in trials}, {t.number: t.values for t in trials})
-    assert next(iter(shares)) == "rate"
-    assert shares["width"] < 0.1
-    assert sum(shares.values()) == pytest.approx(1)
+    fractions = importances(SPACE, {t.number: goodness(t.values) for t in trials}, {t.number: t.values for t in trials})
+    assert next(iter(fractions)) == "rate"
+    assert fractions["width"] < 0.1
+    assert sum(fractions.values()) == pytest.approx(1)
 
 
 def test_too_few_trials_say_nothing_of_what_matters() -> None:

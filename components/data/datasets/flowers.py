@@ -1,6 +1,6 @@
 """Photographs of flowers (tf_flowers, The TensorFlow Team 2019), and any other images in one folder per class.
 
-3,670 images of 5 classes, with no test part. The data made here are drawn flowers in the same layout.
+3,670 images of 5 classes, with no test subset. The data made here are drawn flowers in the same layout.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Config(Section):
         "in one folder per class"
     )
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
-    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
+    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files")
     split: SplitConfig
 
 

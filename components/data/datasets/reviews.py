@@ -52,7 +52,9 @@ class Config(TextConfig):
     sample: Literal["imdb", "rotten_tomatoes", "all"] = Field(
         description="imdb | rotten_tomatoes | all: which of the sample's reviews"
     )
-    sample_share: float = Field(gt=0, le=1, description="a number in (0, 1]: how much of the sample, drawn by its seed")
+    sample_fraction: float = Field(
+        gt=0, le=1, description="a number in (0, 1]: how much of the sample, drawn by its seed"
+    )
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
@@ -69,7 +71,7 @@ def texts(config: Config, folder: Path, found: Findings) -> Iterator[pd.DataFram
     if source == "sample":
         random = np.random.default_rng(config.split.seed)
         for frame in text_files.frames(folder, ("text", "label", "source"), "reviews", found):
-            frame = frame[random.random(len(frame)) < config.sample_share]
+            frame = frame[random.random(len(frame)) < config.sample_fraction]
             if config.sample != "all":
                 frame = frame[frame["source"] == config.sample]
             yield frame.assign(label=frame["label"].map(SENTIMENTS))
@@ -107,7 +109,7 @@ def learn(config: Config, examples: Examples, rows: Mapping[Part, np.ndarray]) -
     chosen = config.vocabulary
     lookup, words, counts = vocabulary.learn(examples.words, examples.inputs, rows["train"], chosen.size, chosen.least)
     if not words:
-        raise UserError(f"reviews.vocabulary.least: no word stands {chosen.least} times in the training part")
+        raise UserError(f"reviews.vocabulary.least: no word stands {chosen.least} times in the training subset")
     vocabulary.renumber(examples.inputs, lookup)
     text = Text(words, counts, config.steps, config.length, config.cut)
     return replace(examples, words=(), text=text)

@@ -1,6 +1,6 @@
 """Pascal VOC (Everingham, Van Gool, Williams, Winn and Zisserman 2010): objects in photographs, with their boxes.
 
-2007: 5,011 images to train on and 4,952 to test on; 2012: 11,540 without a test part; 20 classes. The data made
+2007: 5,011 images to train on and 4,952 to test on; 2012: 11,540 without a test subset; 20 classes. The data made
 here are drawn scenes in the same layout. Any data set of that layout will do.
 """
 
@@ -53,7 +53,7 @@ class Config(Section):
         min_length=1, description="null (every class that occurs) | a list of class names; other objects are left out"
     )
     difficult: bool = Field(description="true | false: whether objects marked as difficult count")
-    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated share of unreadable files")
+    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files")
     split: SplitConfig
 
     @field_validator("classes")
@@ -71,9 +71,9 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """The images in `folder` that show objects, those of its own test part last.
+    """The images in `folder` that show objects, those of its own test subset last.
 
-    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (left, top, right, bottom) as shares
+    inputs (n, 3, side, side) and extra "boxes", float32 (n, most objects, 4), (left, top, right, bottom) as fractions
     of the image's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
     of each image's first object. Raises UserError when there are none, or too many unreadable files.
     """
@@ -105,10 +105,10 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
 def _examples(
     rows: np.ndarray, shown: Sequence[tuple[bool, list[Object]]], config: Config, found: Findings, folder: Path
 ) -> Examples:
-    """rows and, for each, (whether it belongs to the set's own test part, its objects) as Examples."""
+    """rows and, for each, (whether it belongs to the set's own test subset, its objects) as Examples."""
     learning = sum(not test for test, _ in shown)
     if not learning:
-        part = "outside the data set's own test part " if shown else ""
+        part = "outside the data set's own test subset " if shown else ""
         odd = "".join(f"\n    {line}" for line in found.lines())
         raise UserError(f"{folder}: no image {part}shows an object to learn; look at voc.classes{odd}")
     classes = config.classes or tuple(sorted({thing.name for _, objects in shown for thing in objects}))

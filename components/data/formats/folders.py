@@ -118,7 +118,7 @@ def _top(folder: Path, kind: Kind) -> tuple[list[Path], list[Path]]:
 
 
 def _published(passed: Sequence[Path], parts: Mapping[Path, str], kind: Kind) -> Layout:
-    """The classes of each part. Raises UserError where one has no folders of classes, or two are of the same part."""
+    """The classes of each part. Raises UserError where one has no folders of classes, or two are of the same subset."""
     found: list[ClassFolder] = []
     tops, names = [*passed], ", ".join(folder.name for folder in parts)
     direct = {folder: {each.name for each in _with_examples(folder, kind)} for folder in parts}
@@ -141,7 +141,7 @@ def _published(passed: Sequence[Path], parts: Mapping[Path, str], kind: Kind) ->
             found += [ClassFolder(each.name, part, each) for each in classes]
             tops += within
     if not any(each.part == "train" for each in found):
-        raise UserError(f"{passed[-1]}: {names} have no training part among them")
+        raise UserError(f"{passed[-1]}: {names} have no training subset among them")
     held = [*tops, *parts, *(each.folder for each in found)]
     return Layout(tuple(found), _without(tops, held), _loose(tops, kind))
 

@@ -24,7 +24,7 @@ UNSIGNED_BYTES = 0x08  # as the third byte of a header calls the type
 
 
 def read_idx(folder: Path, classes: tuple[str, ...]) -> Examples:
-    """The files in a folder as Examples of shape (n, 1, height, width), the training part first.
+    """The files in a folder as Examples of shape (n, 1, height, width), the training subset first.
 
     classes: the names of the published set's; those of another one are its labels.
     """

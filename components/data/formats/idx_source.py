@@ -29,7 +29,7 @@ NAMES = {
         strict=True,
     )
 }
-OPTIONAL = FILES[2:]  # of a set of one's own, which may have no test part
+OPTIONAL = FILES[2:]  # of a set of one's own, which may have no test subset
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Entry:
 
 
 def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
-    """Every image with an XML file, by folder and name, those of the data sets' own test parts last.
+    """Every image with an XML file, by folder and name, those of the data sets' own test subsets last.
 
     key: the key of params.yaml that names the folder, for the message of the UserError where there is none.
     """
@@ -112,7 +112,7 @@ def _name(file: Path, top: Path) -> str:
 def _parts(
     lists: Path, prefix: str, known: set[str], annotated: set[str], found: Findings
 ) -> tuple[set[str], set[str]]:
-    """(names of the test part, of the rest), as the lists in a folder say; without lists the rest is all.
+    """(names of the test subset, of the rest), as the lists in a folder say; without lists the rest is all.
 
     known: the names of all images and annotations. What a list names beside them is a finding.
     """

@@ -24,7 +24,7 @@ class Object:
     """One object of an image.
 
     box:       (left, top, right, bottom): pixels as the XML file gives them, less the 1 that VOC counts from,
-               so that right - left is a width; after `placed` shares of the image's sides, from 0 to 1.
+               so that right - left is a width; after `placed` fractions of the image's sides, from 0 to 1.
     difficult: whether VOC's annotators call it hard to recognise.
     """
 
@@ -77,10 +77,10 @@ def _decoded(content: bytes) -> str:
 
 
 def placed(annotation: Annotation, image: Decoded, name: str, found: Findings) -> list[Object]:
-    """The objects with their boxes as shares of the upright image's sides.
+    """The objects with their boxes as fractions of the upright image's sides.
 
     Where the XML file gives the sides of an image that EXIF turns as they were before the turn, the boxes turn too.
-    Where it gives a size of the same shape, the image was scaled since: its boxes are shares of that size.
+    Where it gives a size of the same shape, the image was scaled since: its boxes are fractions of that size.
     Boxes are clipped to the image; those without an area are left out.
     name: what to call the file in the findings, to which each oddity is added.
     Raises AnnotationError where the XML file gives the size of another image: its boxes mean nothing in this one.

@@ -22,7 +22,7 @@ def make(folder: Path) -> None:
 def digits(train: int, test: int, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Printed digits, turned, shifted, scaled and noisy.
 
-    Returns {"train" | "t10k": (uint8 images (n, 28, 28), uint8 labels (n,))}, the classes in equal shares
+    Returns {"train" | "t10k": (uint8 images (n, 28, 28), uint8 labels (n,))}, the classes in equal fractions
     and in random order.
     """
     random = np.random.default_rng(seed)

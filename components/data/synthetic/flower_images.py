@@ -1,4 +1,4 @@
-"""Made flowers in the five classes of tf_flowers, for trials without a network: told by shape, not by colour."""
+"""Synthetic flowers in the five classes of tf_flowers, for trials without a network: told by shape, not by colour."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _paste(
     shape: tuple[int, float, float],
     random: np.random.Generator,
 ) -> None:
-    """Puts a patch onto the image, lit; `shape`: pixels a side, the share its height keeps, degrees turned."""
+    """Puts a patch onto the image, lit; `shape`: pixels a side, the fraction its height keeps, degrees turned."""
     side, lean, turn = shape
     small = patch.resize((side, max(1, int(side * lean))), Image.Resampling.BILINEAR)
     turned = lit(small, random).rotate(turn, resample=Image.Resampling.BILINEAR, expand=True)
@@ -137,9 +137,11 @@ def _leaf(random: np.random.Generator) -> Image.Image:
     draw.polygon(petal((0.03 * PATCH, middle), 0, 0.94 * PATCH, width, (0.7, 0.9)), fill=green)
     rib = scaled(green, 1.25)
     draw.line([(0.03 * PATCH, middle), (0.95 * PATCH, middle)], fill=rib, width=5)
-    for share in (0.2, 0.35, 0.5, 0.65):
+    for fraction in (0.2, 0.35, 0.5, 0.65):
         for way in (-1, 1):
-            draw.line([(PATCH * share, middle), (PATCH * (share + 0.13), middle + way * 0.3 * width)], rib, width=3)
+            draw.line(
+                [(PATCH * fraction, middle), (PATCH * (fraction + 0.13), middle + way * 0.3 * width)], rib, width=3
+            )
     return patch
 
 
@@ -168,8 +170,8 @@ def _ring_of_petals(
         shade = scaled(base, random.uniform(0.85, 1.05))
         outline = petal(MIDDLE, angle, length, size[1] * random.uniform(0.85, 1.15), (0.7, tip))
         draw.polygon(outline, fill=shade, outline=scaled(shade, 0.72))
-        for share in (0.55, 0.85):
-            reach = share * length
+        for fraction in (0.55, 0.85):
+            reach = fraction * length
             end = (MIDDLE[0] + reach * np.cos(angle), MIDDLE[1] + reach * np.sin(angle))
             draw.line([MIDDLE, end], fill=scaled(shade, 0.86), width=2)
 
@@ -180,9 +182,9 @@ def _disc(draw: ImageDraw.ImageDraw, base: Colour, radius: float, florets: int, 
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=scaled(base, 0.7))
     dot = 0.9 * radius / florets**0.5
     for index in range(florets):
-        share = (index / florets) ** 0.5
-        cx, cy = x + share * radius * np.cos(index * GOLDEN), y + share * radius * np.sin(index * GOLDEN)
-        shade = scaled(base, random.uniform(0.7, 1) + 0.35 * share)
+        fraction = (index / florets) ** 0.5
+        cx, cy = x + fraction * radius * np.cos(index * GOLDEN), y + fraction * radius * np.sin(index * GOLDEN)
+        shade = scaled(base, random.uniform(0.7, 1) + 0.35 * fraction)
         draw.ellipse([cx - dot, cy - dot, cx + dot, cy + dot], fill=shade)
 
 
@@ -250,14 +252,14 @@ def _rose(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
     turns = np.linspace(0, 2 * np.pi, 15)[:-1]
     way = random.choice([-1, 1])
     for index in range(count):
-        share = 1 - index / count  # 1 at the rim, 0 in the heart
+        fraction = 1 - index / count  # 1 at the rim, 0 in the heart
         angle = way * index * GOLDEN + random.uniform(-0.2, 0.2)
-        reach, radius = 0.52 * RADIUS * min(1, 1.3 * share), RADIUS * (0.16 + 0.3 * min(1, 1.3 * share))
+        reach, radius = 0.52 * RADIUS * min(1, 1.3 * fraction), RADIUS * (0.16 + 0.3 * min(1, 1.3 * fraction))
         wave = radius * random.uniform(0.93, 1.05, len(turns))
         outline = np.stack([np.cos(turns), np.sin(turns)], axis=1) * wave[:, None]
         toward = np.array([np.cos(angle), np.sin(angle)])
         middle = np.array(MIDDLE) + reach * toward
-        shade = scaled(base, (0.68 + 0.32 * share) * random.uniform(0.9, 1.08))
+        shade = scaled(base, (0.68 + 0.32 * fraction) * random.uniform(0.9, 1.08))
         layers = ((1.05, 0.0, 0.5), (1.0, 0.0, 1.12), (0.9, 0.1, 0.9), (0.72, 0.2, 0.76))
         for size, inward, gain in layers:  # its shadow, its pale rim, its face, its fold
             points = middle - inward * radius * toward + size * outline

@@ -61,7 +61,7 @@ def make(folder: Path) -> None:
 def garments(train: int, test: int, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Garments, shifted, stretched, striped and noisy.
 
-    Returns {"train" | "t10k": (uint8 images (n, 28, 28), uint8 labels (n,))}, the classes in equal shares and in
+    Returns {"train" | "t10k": (uint8 images (n, 28, 28), uint8 labels (n,))}, the classes in equal fractions and in
     random order.
     """
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Made film reviews, for when there is no network: simple, seeded, and hard enough that counting "not" fails."""
+"""Synthetic film reviews, for when there is no network: simple, seeded, and hard enough that counting "not" fails."""
 
 from __future__ import annotations
 

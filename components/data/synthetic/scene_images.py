@@ -1,4 +1,4 @@
-"""Made scenes with things to find, for trials of detection without a network: told by shape, not by colour."""
+"""Synthetic scenes with things to find, for trials of detection without a network: told by shape, not by colour."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from components.data.synthetic.textures import (
 
 CLASSES = ("ball", "cone", "crate", "ring", "star")
 LONGEST = 320  # pixels, a scene's longer side
-LARGE = (0.35, 0.65)  # the first object's longer side, as a share of the scene's shorter side
+LARGE = (0.35, 0.65)  # the first object's longer side, as a fraction of the scene's shorter side
 SMALL = (0.18, 0.3)  # the same for the others
 AREA_SHARE = 0.8  # of the first object's box: no other box is larger than this
-MAX_OVERLAP = 0.08  # of two boxes, as a share of the smaller one
+MAX_OVERLAP = 0.08  # of two boxes, as a fraction of the smaller one
 TRIES = 40  # to find a free place for one more object
 SOLID = 128  # a pixel is its object's when it covers at least half of it
 HALF = PATCH / 2
@@ -219,9 +219,9 @@ def _cone(paint: Colour, second: Colour, random: np.random.Generator) -> Image.I
         for part in range(6):  # across: bright left of the middle, dark to the right
             gain = (0.85, 1.1, 1.15, 1.0, 0.8, 0.6)[part]
             corners = []
-            for height, share in ((upper, part), (upper, part + 1), (lower, part + 1), (lower, part)):
+            for height, fraction in ((upper, part), (upper, part + 1), (lower, part + 1), (lower, part)):
                 half = tip + (foot - tip) * height
-                corners.append((HALF + half * (share / 3 - 1), top + (bottom - top) * height))
+                corners.append((HALF + half * (fraction / 3 - 1), top + (bottom - top) * height))
             draw.polygon(corners, fill=scaled(shade, gain))
     wide = 1.3 * foot
     draw.polygon(

@@ -22,7 +22,7 @@ class Text:
     """A vocabulary and how texts were made of it: all that a model of texts must know.
 
     words:  the vocabulary; words[i] has the number i + 2.
-    counts: how often each of them stands in the training part.
+    counts: how often each of them stands in the training subset.
     steps:  what makes words of a text.
     length: the most words of a text that are kept.
     cut:    where a longer one is cut.

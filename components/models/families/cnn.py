@@ -25,7 +25,7 @@ class Config(TrainingConfig):
     filters: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per convolution")
     kernel_size: int = Field(ge=1, description="an integer >= 1")
     batch_norm: bool = Field(description="true | false, after each convolution and hidden dense layer")
-    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), the share of activations left out")
+    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), the fraction of activations left out")
     dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layer widths; [] for none")
 
 

@@ -18,13 +18,16 @@ from components.models.task import NOT_COMPARABLE, Batch, Task
 class Config(autoencoder.Config):
     noise: Kind = Field(description="gaussian | salt_and_pepper | masking")
     strength: float = Field(
-        gt=0, description="a number > 0: gaussian noise's deviation, pixels being 0 to 1; of others the share of pixels"
+        gt=0,
+        description="a number > 0: gaussian noise's deviation, pixels being 0 to 1; of others the fraction of pixels",
     )
 
     @model_validator(mode="after")
-    def _a_share(self) -> Config:
+    def _a_fraction(self) -> Config:
         if self.noise != "gaussian" and self.strength > 1:
-            raise ValueError(f"strength is {self.strength}, and of {self.noise} noise it is a share of pixels, 0 to 1")
+            raise ValueError(
+                f"strength is {self.strength}, and of {self.noise} noise it is a fraction of pixels, 0 to 1"
+            )
         return self
 
     @classmethod

@@ -24,7 +24,7 @@ from components.models.objects import boxes as geometry
 from components.models.pretrained import Pretrained, PretrainedConfig, frozen_backbone
 from components.models.task import Batch, Goal, Task, read_inputs
 
-SMOOTH_L1_BETA = 1 / 9  # in shares of a side; below it the loss is quadratic, as in Detectron (Girshick et al. 2018)
+SMOOTH_L1_BETA = 1 / 9  # in fractions of a side; below it the loss is quadratic, as in Detectron (Girshick et al. 2018)
 BOX_DEVIATION = 0.001  # of the box head's first weights, as in Fast R-CNN (Girshick 2015)
 FIRST_BOX = (0.25, 0.25, 0.75, 0.75)  # what an untrained head says of every image
 

@@ -29,7 +29,9 @@ class Config(TrainingConfig):
     noise_power: float = Field(
         ge=0, le=1, description="a number from 0 to 1: noise is drawn by frequency to this power"
     )
-    subsample: float = Field(gt=0, description="a number > 0: words of a larger share are passed over the more often")
+    subsample: float = Field(
+        gt=0, description="a number > 0: words of a larger relative frequency are passed over the more often"
+    )
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
@@ -61,8 +63,10 @@ class Word2Vec(nn.Module):
         counts = torch.tensor([0, 0, *text.counts], dtype=torch.float64)
         noise = counts**config.noise_power * (counts > 0)
         # Mikolov et al. 2013, section 2.3, as their program has it: kept with probability sqrt(t / f) + t / f.
-        share = counts / counts.sum()
-        keep = torch.where(share > 0, (config.subsample / share).sqrt() + config.subsample / share, 0.0).clamp(max=1)
+        fraction = counts / counts.sum()
+        keep = torch.where(fraction > 0, (config.subsample / fraction).sqrt() + config.subsample / fraction, 0.0).clamp(
+            max=1
+        )
         self.register_buffer("noise", (noise / noise.sum()).cumsum(0).float(), persistent=False)
         self.register_buffer("keep", keep.float(), persistent=False)
 

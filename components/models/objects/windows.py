@@ -16,7 +16,7 @@ from components.params.section import Section
 
 AN_OBJECT, NO_OBJECT = 0.5, 0.3  # intersection over union from which a window shows an object, and below which none
 
-Share = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
 Ratio = Annotated[float, Field(gt=0)]
 
 
@@ -31,11 +31,11 @@ class Level(NamedTuple):
 
 class Windows(Section):
     pixels: int = Field(ge=32, le=512, description="an integer from 32 to 512: the side of a window as it is seen")
-    sizes: tuple[Share, ...] = Field(
-        min_length=1, description="a list of numbers in (0, 1]: the windows' sides, as shares of the image's"
+    sizes: tuple[Fraction, ...] = Field(
+        min_length=1, description="a list of numbers in (0, 1]: the windows' sides, as fractions of the image's"
     )
     aspects: tuple[Ratio, ...] = Field(min_length=1, description="a list of numbers > 0: widths over heights")
-    step: float = Field(gt=0, le=1, description="a number in (0, 1]: from window to window, as a share of its side")
+    step: float = Field(gt=0, le=1, description="a number in (0, 1]: from window to window, as a fraction of its side")
     examples: int = Field(ge=1, description="an integer >= 1: most windows of an object, and of none, to learn from")
 
     def levels(self) -> Iterator[Level]:
