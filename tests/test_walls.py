@@ -102,6 +102,12 @@ def test_the_table_has_every_package_and_allows_no_circle() -> None:
     assert {*TopologicalSorter(MAY_IMPORT).static_order()} == {*MAY_IMPORT}
 
 
+def test_the_readmes_tree_has_every_package() -> None:
+    tree = (REPO / "README.md").read_text().split("```")[3]
+    for package in MAY_IMPORT.keys() - LOWEST | {"process"}:
+        assert f"  {package}/" in tree or f"  {package}.py" in tree, package
+
+
 def test_packages_are_empty_themselves() -> None:
     """A module's import runs its package's, whose code no closure has."""
     for file in (REPO / "components").rglob("__init__.py"):

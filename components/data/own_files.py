@@ -28,7 +28,7 @@ Record = dict[str, list[int]]  # a file's name below the source → its bytes, a
 
 
 def path_here(place: str) -> Path | None:
-    """The absolute path that a source's text means; None for another kind of address, and where nothing is there."""
+    """The absolute path that a source's text means; None for another kind of URL, and where nothing is there."""
     parts = urllib.parse.urlsplit(place)
     if parts.scheme == "file":
         path = Path(urllib.request.url2pathname(parts.path))

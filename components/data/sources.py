@@ -52,10 +52,10 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Web:
-    """Files under addresses (http, https, ftp, file), each tried in turn.
+    """Files under URLs (http, https, ftp, file), each tried in turn.
 
     files:   file name → digest.
-    mirrors: addresses of a folder that holds the files.
+    mirrors: URLs of a folder that holds the files.
     """
 
     files: Mapping[str, str]
@@ -99,7 +99,7 @@ class Tree:
     """A tree of folders as published archives hold it.
 
     archives: archive name → digest.
-    mirrors:  addresses of a folder that holds the archives, each tried in turn.
+    mirrors:  URLs of a folder that holds the archives, each tried in turn.
     """
 
     archives: Mapping[str, str]
@@ -115,14 +115,14 @@ class Tree:
 
 @dataclass(frozen=True)
 class OwnTree:
-    """The user's own, with no digest: the address of an archive or file (http, ftp, file), or of a folder here."""
+    """The user's own, with no digest: the URL of an archive or file (http, ftp, file), or of a folder here."""
 
-    address: str
+    url: str
 
     @property
     def here(self) -> Path | None:
         """Where it is on this machine; None where it comes from elsewhere."""
-        return path_here(self.address)
+        return path_here(self.url)
 
     def fetch(self, folder: Path) -> None:
         here = self.here
@@ -130,11 +130,11 @@ class OwnTree:
             _copy_tree(here, folder)
             return
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            archive = Path(temporary) / _archive_name(self.address)
+            archive = Path(temporary) / _archive_name(self.url)
             try:
-                fetch_file(self.address, archive)
+                fetch_file(self.url, archive)
             except FetchError as error:
-                raise FetchError(f"{self.address}: {error}") from None
+                raise FetchError(f"{self.url}: {error}") from None
             if archive.name.lower().endswith(ARCHIVES):
                 _extract(archive, folder)
             else:
@@ -161,26 +161,26 @@ class Source(Protocol):
         """Bring them into an empty folder. Raises FetchError."""
 
 
-def address_of(place: str) -> str:
-    """An address as it is; a local path as its file:// address. Raises UserError if nothing is there."""
+def url_of(place: str) -> str:
+    """A URL as it is; a local path as its file:// URL. Raises UserError if nothing is there."""
     if urllib.parse.urlsplit(place).scheme in ("http", "https", "ftp", "file"):
         return place
     path = Path(place).expanduser().resolve()
     if not path.exists():
-        raise UserError(f"{place!r} is neither a source's name, nor an address, nor a file or folder here")
+        raise UserError(f"{place!r} is neither a source's name, nor a URL, nor a file or folder here")
     return path.as_uri()
 
 
 def own_tree(place: str, files: tuple[str, ...] = ()) -> OwnTree:
-    """The user's own archive, folder, or file with one of these endings, by address or path. Else raises UserError."""
-    address = address_of(place)
-    here = path_here(address)
-    if here is None and address.startswith("file:"):
+    """The user's own archive, folder, or file with one of these endings, by URL or path. Else raises UserError."""
+    url = url_of(place)
+    here = path_here(url)
+    if here is None and url.startswith("file:"):
         raise UserError(f"{place!r}: there is no such file or folder")
     known = (*ARCHIVES, *files)
-    if not (here is not None and here.is_dir()) and not _archive_name(address).lower().endswith(known):
+    if not (here is not None and here.is_dir()) and not _archive_name(url).lower().endswith(known):
         raise UserError(f"{place!r} is neither a folder here nor an archive or a file ({', '.join(known)})")
-    return OwnTree(address)
+    return OwnTree(url)
 
 
 def tree_named(name: str, known: Mapping[str, Source], key: str, files: tuple[str, ...] = ()) -> Source:
@@ -193,8 +193,8 @@ def tree_named(name: str, known: Mapping[str, Source], key: str, files: tuple[st
         raise UserError(f"{key}: {error}; the sources: {', '.join(known)}") from None
 
 
-def _archive_name(address: str) -> str:
-    return urllib.parse.unquote(urllib.parse.urlsplit(address).path).rsplit("/", 1)[-1]
+def _archive_name(url: str) -> str:
+    return urllib.parse.unquote(urllib.parse.urlsplit(url).path).rsplit("/", 1)[-1]
 
 
 def _copy_tree(source: Path, folder: Path) -> None:
@@ -209,13 +209,13 @@ def _copy_tree(source: Path, folder: Path) -> None:
 def _fetch_from_mirrors(name: str, digest: str, mirrors: tuple[str, ...], target: Path) -> None:
     reasons = []
     for mirror in mirrors:
-        address = f"{mirror.rstrip('/')}/{name}"
+        url = f"{mirror.rstrip('/')}/{name}"
         try:
-            fetch_file(address, target)
+            fetch_file(url, target)
             _check(target, digest)
             return
         except FetchError as error:
-            reasons.append(f"{address}: {error}")
+            reasons.append(f"{url}: {error}")
     raise FetchError("\n    ".join([f"{name} could not be fetched.", *reasons]))
 
 
@@ -226,7 +226,7 @@ def _extract(archive: Path, folder: Path) -> None:
         raise FetchError(f"{archive.name}: not extracted: {error}") from None
 
 
-def fetch_file(address: str, target: Path) -> None:
+def fetch_file(url: str, target: Path) -> None:
     """One file, with retries and growing waits on faults of the network. Raises FetchError."""
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -235,7 +235,7 @@ def fetch_file(address: str, target: Path) -> None:
         reraise=True,
     )
     try:
-        retrying(_fetch_once, address, target)
+        retrying(_fetch_once, url, target)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise FetchError(str(reason)) from None
@@ -250,9 +250,9 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError | HTTPException)
 
 
-def _fetch_once(address: str, target: Path) -> None:
+def _fetch_once(url: str, target: Path) -> None:
     try:
-        answer = urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS)
+        answer = urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()  # it holds the connection
         raise

@@ -103,7 +103,7 @@ def brought_once(kept: Path, source: str, name: str, bring: Callable[[Path], Non
 
 
 def _from_hub(name: str, kept: Path) -> Path:
-    """Hugging Face's hub, or its mirror that HF_ENDPOINT names, else the address that timm or torchvision gives."""
+    """Hugging Face's hub, or its mirror that HF_ENDPOINT names, else the URL that timm or torchvision gives."""
     import timm
 
     if timm.is_model(name.split(".")[0]):
@@ -112,24 +112,24 @@ def _from_hub(name: str, kept: Path) -> Path:
             others = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*")) or "none of this network"
             raise FetchError(f"timm knows no weights for it; there are: {others}")
         if given.hf_hub_id:
-            address = f"{os.environ.get('HF_ENDPOINT') or HUB}/{given.hf_hub_id}/resolve/main/model.safetensors"
+            url = f"{os.environ.get('HF_ENDPOINT') or HUB}/{given.hf_hub_id}/resolve/main/model.safetensors"
         else:
-            address = str(given.url)
+            url = str(given.url)
     else:
         from torchvision.models import get_model_weights
 
-        address = get_model_weights(name).DEFAULT.url
-    published = address.rsplit("/", 1)[-1]
+        url = get_model_weights(name).DEFAULT.url
+    published = url.rsplit("/", 1)[-1]
 
     def bring(folder: Path) -> None:
-        fetch_file(address, folder / published)
+        fetch_file(url, folder / published)
         if published.endswith(".pth"):
             _check_named_digest(folder / published)
 
     try:
-        return brought_once(kept, address, published, bring)
+        return brought_once(kept, url, published, bring)
     except FetchError as error:
-        raise FetchError(f"{address}: {error}") from None
+        raise FetchError(f"{url}: {error}") from None
 
 
 def _check_named_digest(file: Path) -> None:

@@ -65,7 +65,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a loopback server over a folder with the file, and its list of faults to come."""
+    """The URL of a loopback server over a folder with the file, and its list of faults to come."""
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / FILE).write_bytes(TEXT)
@@ -87,25 +87,25 @@ def empty(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("faults", [[], ["503"], ["cut"], ["500", "cut"]], ids=str)
 def test_a_fault_that_passes_is_tried_again(served: tuple[str, list[str]], empty: Path, faults: list[str]) -> None:
-    address, coming = served
+    url, coming = served
     coming += faults
-    Web({FILE: digest()}, (address,)).fetch(empty)
+    Web({FILE: digest()}, (url,)).fetch(empty)
     assert (empty / FILE).read_bytes() == TEXT
 
 
 def test_a_missing_file_is_not_asked_for_again(served: tuple[str, list[str]], empty: Path) -> None:
-    address, coming = served
+    url, coming = served
     coming += ["404", "", ""]
     with pytest.raises(FetchError, match="Not Found"):
-        Web({FILE: digest()}, (address,)).fetch(empty)
+        Web({FILE: digest()}, (url,)).fetch(empty)
     assert len(coming) == 2
 
 
 def test_a_server_that_keeps_failing_is_given_up(served: tuple[str, list[str]], empty: Path) -> None:
-    address, coming = served
+    url, coming = served
     coming += ["503"] * 10
     with pytest.raises(FetchError, match="Service Unavailable"):
-        Web({FILE: digest()}, (address,)).fetch(empty)
+        Web({FILE: digest()}, (url,)).fetch(empty)
     assert len(coming) == 10 - sources.ATTEMPTS
 
 
@@ -268,7 +268,7 @@ def test_an_own_archive_is_fetched_from_a_server(
     assert names_in(empty) == [f"a/{FILE}"]
 
 
-@pytest.mark.parametrize("form", ["path", "address"])
+@pytest.mark.parametrize("form", ["path", "URL"])
 def test_an_own_folder_is_copied_with_its_folders(form: str, tmp_path: Path, empty: Path) -> None:
     own = tree_of_two(tmp_path)
     own_tree(str(own) if form == "path" else own.as_uri()).fetch(empty)

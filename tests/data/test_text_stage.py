@@ -114,7 +114,7 @@ def test_folders_train_and_test_keep_the_sets_own_test_subset(stage: Stage) -> N
 
 
 def test_the_full_set_is_read_as_it_is_published(tmp_path: Path, committed: params.Params) -> None:
-    """With lists of addresses beside its classes, and texts of unknown class, which are no examples."""
+    """With lists of URLs beside its classes, and texts of unknown class, which are no examples."""
     raw = tmp_path / "raw"
     for part, label in [("train", "pos"), ("train", "neg"), ("train", "unsup"), ("test", "pos"), ("test", "neg")]:
         file = raw / "aclImdb" / part / label / "0_9.txt"

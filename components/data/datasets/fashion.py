@@ -12,7 +12,7 @@ from pydantic import Field
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.formats.idx import FILES, read_idx
 from components.data.formats.idx_source import IdxSet, Published
-from components.data.sources import Source, Synthetic, Web, address_of
+from components.data.sources import Source, Synthetic, Web, url_of
 from components.errors import UserError
 from components.params.section import Section
 
@@ -51,7 +51,7 @@ PUBLISHED = Published(
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the address, folder or archive of "
+        description="null (the general source) | sample | made | full | the URL, folder or archive of "
         "Fashion-MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
@@ -63,7 +63,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     if name in SOURCES:
         return name, SOURCES[name]
     try:
-        return name, IdxSet(address_of(name), PUBLISHED)
+        return name, IdxSet(url_of(name), PUBLISHED)
     except UserError as error:
         raise UserError(f"fashion.source: {error}; the sources: {', '.join(SOURCES)}") from None
 

@@ -35,7 +35,7 @@ SOURCES: dict[str, Source] = {
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the address, folder or archive of images "
+        description="null (the general source) | sample | made | full | the URL, folder or archive of images "
         "in one folder per class"
     )
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")

@@ -14,7 +14,7 @@ from pydantic import Field
 from components.data.dataset import Dataset, Examples, SplitConfig
 from components.data.formats.idx import FILES, SIDE, read_idx
 from components.data.formats.idx_source import IdxSet, Published
-from components.data.sources import Source, Synthetic, Web, Wheel, address_of
+from components.data.sources import Source, Synthetic, Web, Wheel, url_of
 from components.errors import UserError
 from components.params.section import Section
 
@@ -46,7 +46,7 @@ PUBLISHED = Published("MNIST", MNIST_FILES)
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | full | made | the address, folder or archive "
+        description="null (the general source) | sample | full | made | the URL, folder or archive "
         "of MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig
@@ -58,7 +58,7 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     if name in SOURCES:
         return name, SOURCES[name]
     try:
-        return name, IdxSet(address_of(name), PUBLISHED)
+        return name, IdxSet(url_of(name), PUBLISHED)
     except UserError as error:
         raise UserError(f"mnist.source: {error}; the sources: {', '.join(SOURCES)}") from None
 

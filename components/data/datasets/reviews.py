@@ -46,7 +46,7 @@ SOURCES: dict[str, Source] = {
 
 class Config(TextConfig):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the address, file, folder or archive of a CSV, "
+        description="null (the general source) | sample | made | full | the URL, file, folder or archive of a CSV, "
         "TSV or Parquet table, or of .txt files in one folder per class"
     )
     sample: Literal["imdb", "rotten_tomatoes", "all"] = Field(

@@ -45,7 +45,7 @@ SOURCES: dict[str, Source] = {
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | voc2007 | voc2012 | full | the address, folder or "
+        description="null (the general source) | sample | made | voc2007 | voc2012 | full | the URL, folder or "
         "archive of data in VOC's layout"
     )
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")

@@ -51,43 +51,43 @@ class Published:
 
 @dataclass(frozen=True)
 class IdxSet:
-    """The four files at an address: a folder or an archive here, an archive elsewhere, or a published set's mirror.
+    """The four files at a URL: a folder or an archive here, an archive elsewhere, or a published set's mirror.
 
     From a mirror only the published set is taken: by its digests, or, packed anew, by its labels.
     """
 
-    address: str
+    url: str
     published: Published
 
     @property
     def here(self) -> Path | None:
         """Where it is on this machine; None where it comes from elsewhere."""
-        return path_here(self.address)
+        return path_here(self.url)
 
     def fetch(self, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             tree = Path(temporary)
-            mirror = self.here is None and not self.address.lower().endswith(ARCHIVES)
+            mirror = self.here is None and not self.url.lower().endswith(ARCHIVES)
             if mirror:
                 self._from_mirror(tree)
             elif self.here and self.here.is_dir():
                 tree = self.here
             else:
-                OwnTree(self.address).fetch(tree)
+                OwnTree(self.url).fetch(tree)
             for name, file in self._chosen(tree).items():
                 _pack(file, folder / name)
         if not self._is_published(folder):
             if mirror:
-                raise FetchError(f"{self.address}: its files are not the published {self.published.name}")
+                raise FetchError(f"{self.url}: its files are not the published {self.published.name}")
             classes = _describe_own(folder)
             print(f"not the published {self.published.name}, but a set of your own, with {classes} classes", flush=True)
 
     def _from_mirror(self, tree: Path) -> None:
         for name in FILES:
             try:
-                fetch_file(f"{self.address.rstrip('/')}/{name}", tree / name)
+                fetch_file(f"{self.url.rstrip('/')}/{name}", tree / name)
             except FetchError as error:
-                raise FetchError(f"{self.address}: {name} could not be fetched: {error}") from None
+                raise FetchError(f"{self.url}: {name} could not be fetched: {error}") from None
 
     def _chosen(self, tree: Path) -> dict[str, Path]:
         """The one file of each kind. Raises FetchError where one that is needed is not there, or several are."""
@@ -97,13 +97,13 @@ class IdxSet:
             fitting = [path for path in files if pattern.fullmatch(path.name)]
             if len(fitting) > 1:
                 several = ", ".join(str(path.relative_to(tree)) for path in fitting[:4])
-                raise FetchError(f"{self.address}: several files could be {name}: {several}; leave one of them there")
+                raise FetchError(f"{self.url}: several files could be {name}: {several}; leave one of them there")
             if fitting:
                 found[name] = fitting[0]
             elif name not in OPTIONAL:
-                raise FetchError(f"{self.address}: there is no {name} in it, packed or not")
+                raise FetchError(f"{self.url}: there is no {name} in it, packed or not")
         if len(found.keys() & {*OPTIONAL}) == 1:
-            raise FetchError(f"{self.address}: of {' and '.join(OPTIONAL)} one alone is there")
+            raise FetchError(f"{self.url}: of {' and '.join(OPTIONAL)} one alone is there")
         return found
 
     def _is_published(self, folder: Path) -> bool:
@@ -115,7 +115,7 @@ class IdxSet:
                 return True
             labels = [read_file(folder / name, axes=1) for name in (FILES[1], FILES[3])]
         except IdxError as error:
-            raise FetchError(f"{self.address}: {error}") from None
+            raise FetchError(f"{self.url}: {error}") from None
         return all(
             first and np.bincount(own).tolist() == [count] * 10 and tuple(own[: len(first)].tolist()) == first
             for own, count, first in zip(labels, self.published.examples, self.published.labels, strict=True)

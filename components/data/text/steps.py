@@ -13,7 +13,7 @@ class Steps(Section):
     """In the order in which they are done. components/data/text/words.py does them."""
 
     html: bool = Field(description="true | false: tags go, and character references become what they stand for")
-    urls: bool = Field(description="true | false: addresses of web pages go")
+    urls: bool = Field(description="true | false: URLs of web pages go")
     unicode: Literal["nfkc", "nfc", "none"] = Field(description="nfkc | nfc | none: the normal form of characters")
     lowercase: bool = Field(description="true | false")
     contractions: bool = Field(description="true | false: isn't becomes is not, and it's becomes it")
