@@ -119,7 +119,7 @@ def test_the_loop_knows_no_ray_and_what_trains_knows_no_evaluation_and_no_drawin
     for model in declared_in(MODELS):
         reached = {module.removeprefix("components.") for module in closure([loop.__name__, f"{MODELS}.{model}"])}
         assert not [module for module in reached if module.split(".")[0] in ("evaluate", "plots", "cluster")], model
-        assert not reached & {"train.stage", "train.worker", "train.driver"}, model
+        assert not reached & {"train.training", "train.worker", "train.driver"}, model
 
 
 @pytest.mark.parametrize(

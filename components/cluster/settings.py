@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from components.cluster import surroundings
+from components.cluster import folders
 
 SETTINGS = {
     "RAY_AUTH_MODE": "token",  # without it, anyone who reaches the port runs code here
@@ -43,7 +43,7 @@ def apply_settings(own_cluster: bool, starts_head: bool = False) -> None:
     for name, value in {**SETTINGS, **own, **(NO_DASHBOARD_SETTINGS if starts_head else {})}.items():
         os.environ.setdefault(name, value)
     if starts_head:
-        surroundings.shorten_temporary_folder()
+        folders.shorten_temporary_folder()
 
 
 def worker_environment() -> dict[str, str]:
@@ -58,7 +58,7 @@ def carried(address: str | None) -> dict[str, Any] | None:
     """
     if not address or address.startswith(LOOPBACK):
         # Started from here, as the pipeline's own cluster is, and with this environment.
-        return surroundings.quoted_interpreter()
+        return folders.quoted_interpreter()
     job = json.loads(os.environ.get(IN_RAY_JOB, "{}")).get("runtime_env") or {}
     variables = {n: v for n, v in worker_environment().items() if n not in job.get("env_vars", {})}
     return {"env_vars": variables, **({} if IN_RAY_JOB in os.environ else {"working_dir": str(Path.cwd())})}

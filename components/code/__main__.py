@@ -17,7 +17,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
 
 from pathlib import Path
 
-from components.code.stage import write
+from components.code.digests_by_step import write
 from components.params import params
 from components.process.command import run
 

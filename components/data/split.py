@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from components.data.anew import told_how_to_read_anew
 from components.data.arrays import PARTS, Part, save_split
+from components.data.changed_source import told_how_to_read_anew
 from components.data.dataset import SplitConfig, load_dataset
 from components.errors import UserError
 from components.files import whole_folder

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from components.data.arrays import Split
-from components.evaluate import many_objects
+from components.evaluate import detectors
 from components.evaluate.evaluation import Detections
 from components.evaluate.results import Results
 from components.models.families.sliding_window import SlidingWindow
-from components.models.objects.many_objects import objects_of
+from components.models.objects.batches import objects_of
 from components.models.objects.windows import shown
 from components.plots.feature_maps import draw_first_layers
 
@@ -31,12 +31,12 @@ def predict(own: Detections, model: SlidingWindow, images: Tensor) -> Tensor:
     for image in images:
         crops = windows.crops(image, torch.arange(len(boxes)))
         logits = torch.cat([model(part).float() for part in crops.split(WINDOWS_AT_ONCE)])
-        found.append(many_objects.kept(logits.softmax(dim=1)[:, :-1], boxes, own))
+        found.append(detectors.kept(logits.softmax(dim=1)[:, :-1], boxes, own))
     return torch.stack(found).cpu()
 
 
 def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """mAP, recall and how many windows are tried; what many_objects.evaluate writes; feature_maps.png of one window."""
+    """mAP, recall and how many windows are tried; what detectors.evaluate writes; feature_maps.png of one window."""
     assert isinstance(model, SlidingWindow)
     windows = model.config.windows
     boxes = windows.boxes()
@@ -44,11 +44,11 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     image = torch.tensor(split.arrays["inputs"][rows[0]]).float()
     (best,) = windows.crops(image, overlaps.argmax(dim=0, keepdim=True)).round().clamp(0, 255).byte().numpy()
     draw_first_layers(model, best, folder / "feature_maps.png")
-    return {**many_objects.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
+    return {**detectors.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
 
 
 def results(own: Detections) -> Results:
-    return Results(evaluate, many_objects.describe, partial(predict, own), many_objects.METRICS)
+    return Results(evaluate, detectors.describe, partial(predict, own), detectors.METRICS)
 
 
 RESULTS = results

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from components.data.arrays import Split
-from components.evaluate import many_objects
+from components.evaluate import detectors
 from components.evaluate.evaluation import Detections
 from components.evaluate.results import Results
 from components.models.families.ssd import SSD
@@ -26,24 +26,24 @@ def predict(own: Detections, model: SSD, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
     outputs: Outputs = each(Tensor.float, model(images))
     found = [
-        many_objects.kept(scores, decoded(offsets, boxes), own)
+        detectors.kept(scores, decoded(offsets, boxes), own)
         for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
     ]
     return torch.stack(found).cpu()
 
 
 def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """mAP, recall and how many default boxes are tried; what many_objects.evaluate writes; feature_maps.png."""
+    """mAP, recall and how many default boxes are tried; what detectors.evaluate writes; feature_maps.png."""
     assert isinstance(model, SSD)
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-    return {**many_objects.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
+    return {**detectors.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
 
 
-METRICS = {**many_objects.METRICS, "surest_right": Metric("surest box right")}
+METRICS = {**detectors.METRICS, "surest_right": Metric("surest box right")}
 
 
 def results(own: Detections) -> Results:
-    return Results(evaluate, many_objects.describe, partial(predict, own), METRICS)
+    return Results(evaluate, detectors.describe, partial(predict, own), METRICS)
 
 
 RESULTS = results

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from components.params import params, verified
+from components.params import check_cache, params
 from components.params.declarations import section_types
 from components.process.command import run
 
@@ -29,7 +29,7 @@ def main() -> None:
         return
     settings = params.load()
     if given.json:
-        print(json.dumps(verified.told(settings.digest, Path(settings.paths.runs)) or params.told(settings)))
+        print(json.dumps(check_cache.told(settings.digest, Path(settings.paths.runs)) or params.told(settings)))
         return
     yaml = YAML()
     yaml.default_flow_style = None

@@ -1,4 +1,4 @@
-"""Where sections of params.yaml are declared: `cnn:` by models/cnn.py, `mnist:` by datasets/mnist.py.
+"""Where sections of params.yaml are declared: `cnn:` by models/families/cnn.py.
 
 So a new family or data set needs no list, and a stage imports the declarations alone that it needs: those of models
 bring torch along, whose import takes seconds.

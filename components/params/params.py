@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components.errors import ParamsError
-from components.params import verified
+from components.params import check_cache
 from components.params.declarations import DATASETS, MODELS, declared_in, section_type, section_types
 from components.params.faults import fault, kind_of, nearest, shown, yaml_fault
 from components.params.search_space import FORMS, Grow, Range, Search
@@ -120,8 +120,8 @@ def load(file: Path = FILE) -> Params:
     text, values = _read(file)
     faults: list[str] = []
     general = _section(General, {k: v for k, v in values.items() if k in General.model_fields}, "", faults)
-    digest = verified.digest_of(text)
-    if general and verified.is_verified(digest, file.parent / general.paths.runs):
+    digest = check_cache.digest_of(text)
+    if general and check_cache.is_verified(digest, file.parent / general.paths.runs):
         return Params(general, _Sections(values), digest)
     sections = _all_sections(values, faults)
     if general:
@@ -129,7 +129,7 @@ def load(file: Path = FILE) -> Params:
     if faults or general is None:
         raise ParamsError(file, faults)
     settings = Params(general, {name: sections[name] for name in values if name in sections}, digest)
-    verified.remember(digest, file.parent / general.paths.runs, told(settings))
+    check_cache.remember(digest, file.parent / general.paths.runs, told(settings))
     return settings
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from components.errors import UserError
 from components.process.openmp import set_for_torch
-from components.process.starter import end_with_starter
+from components.process.parent import end_with_starter
 
 
 def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -26,7 +26,7 @@ from components.prepare.features import training_split
 from components.prepare.weights import check_fits
 from components.process import allocator, cores
 from components.process.command import run
-from components.train.stage import INTERRUPTED, train
+from components.train.training import INTERRUPTED, train
 
 
 def main(name: str) -> None:

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from components.cluster import joining, settings
+from components.cluster.folders import TEMPORARY
 from components.cluster.placement import Placement
 from components.cluster.storage import Location
-from components.cluster.surroundings import TEMPORARY
 from components.data.arrays import Split
 from components.errors import DamagedCheckpointError, TrainingError, UserError
 from components.models.task import Task, TrainingConfig

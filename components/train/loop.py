@@ -25,7 +25,7 @@ from components.models.task import Batch, Task, TrainingConfig, frozen, untraine
 from components.train import batch_norm, compiled, gradients
 from components.train.gradient_norms import LayerStatistics
 from components.train.gradients import clip_gradients, make_optimizer, penalty
-from components.train.sums import Sums
+from components.train.metric_sums import Sums
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]

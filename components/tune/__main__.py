@@ -25,7 +25,7 @@ from components.params.change import apply
 from components.prepare.weights import load_weights
 from components.process.command import run
 from components.process.lock import only_one
-from components.train.stage import INTERRUPTED
+from components.train.training import INTERRUPTED
 from components.tune import results
 from components.tune.ledger import Ledger
 from components.tune.results import Found

@@ -30,7 +30,7 @@ from components.train.checkpoints import keep_finished
 from components.train.driver import off_main_thread
 from components.train.loop import State
 from components.train.node_data import send
-from components.train.stage import kept_in, run_key
+from components.train.training import kept_in, run_key
 from components.tune import results
 from components.tune.growth import Widths
 from components.tune.ledger import Ledger, Trial, measured

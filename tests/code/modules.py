@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from components.code.digests_by_step import REPORT, STEPS
 from components.code.imports import file_of, program
-from components.code.stage import REPORT, STEPS
 from tests.conftest import REPO
 
 VARIABLE = "MODULES_FOLDER"

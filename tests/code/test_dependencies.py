@@ -15,8 +15,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.code import imports
+from components.code.digests_by_step import (
+    REPORT,
+    STEPS,
+    modules_of,
+    write,
+)
 from components.code.imports import closure, digests, imported
-from components.code.stage import REPORT, STEPS, modules_of, write
 from components.errors import UserError
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of

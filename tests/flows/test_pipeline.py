@@ -26,10 +26,10 @@ CNN = "evaluate@cnn"
 MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *("train/worker", "train/process_group", "train/progress_file"),  # by several workers
     # By more texts than one machine takes.
-    *(f"cluster/{name}" for name in ("joining", "placement", "settings", "storage", "surroundings")),
+    *(f"cluster/{name}" for name in ("joining", "placement", "settings", "storage", "folders")),
     *("process/cores", "data/text/parallel"),
     # By texts, which a download leaves unread.
-    *("data/anew", "data/formats/folders", "data/formats/text_files"),
+    *("data/changed_source", "data/formats/folders", "data/formats/text_files"),
     *("data/text/stage", "data/text/rows", "data/text/words", "plots/tables", "plots/metric"),
 }
 OTHERS = (

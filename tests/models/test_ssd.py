@@ -15,10 +15,10 @@ from torchvision.models.detection.image_list import ImageList
 
 from components.data.arrays import DataSpec, Split
 from components.errors import UserError
-from components.evaluate import many_objects as detections_of_many
+from components.evaluate import detectors as detections_of_many
 from components.evaluate.evaluation import Detections
 from components.models.families import sliding_window, ssd
-from components.models.objects import default_boxes, many_objects
+from components.models.objects import batches, default_boxes
 from components.models.objects.default_boxes import Outputs, decoded, matches
 from components.models.objects.windows import Windows, shown
 from components.params import params
@@ -190,7 +190,7 @@ def test_one_step_with_perfect_scores_finds_every_object(
 ) -> None:
     """Outputs that say of each default box what it is to find, decoded, suppressed and counted, give a mAP of 1."""
     split = made_splits("voc")
-    objects = many_objects.objects_of("ssd", split, split.rows["test"])
+    objects = batches.objects_of("ssd", split, split.rows["test"])
     boxes = ssd.build(section(), split.spec).boxes.expand(len(objects), -1, -1)
     matched = matches(objects, boxes)
     chosen = torch.gather(objects, 1, matched.clamp_min(0)[..., None].expand(-1, -1, 5))
@@ -302,4 +302,4 @@ def test_windows_are_learned_from_with_the_classes_that_they_show(
 @pytest.mark.parametrize("name", ["ssd", "sliding_window"])
 def test_data_without_boxes_are_refused(name: str, made_splits: Callable[[str], Split]) -> None:
     with pytest.raises(UserError, match=rf"{name}\.data: .* boxes"):
-        many_objects.batch(name, made_splits("flowers"), np.arange(2))
+        batches.batch(name, made_splits("flowers"), np.arange(2))

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.errors import ParamsError
-from components.params import params, verified
+from components.params import check_cache, params
 from components.params.__main__ import main
 from components.params.declarations import MODELS, declared_in
 from components.process.command import run
@@ -225,11 +225,11 @@ def test_a_checked_file_is_checked_again_after_a_change_of_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one.py").write_text("x = 1")
-    monkeypatch.setattr(verified, "CODE", tmp_path)
-    before = verified.digest_of(COMMITTED)
-    assert verified.digest_of(COMMITTED) == before
+    monkeypatch.setattr(check_cache, "CODE", tmp_path)
+    before = check_cache.digest_of(COMMITTED)
+    assert check_cache.digest_of(COMMITTED) == before
     (tmp_path / "one.py").write_text("x = 2")
-    assert verified.digest_of(COMMITTED) != before
+    assert check_cache.digest_of(COMMITTED) != before
 
 
 def test_what_a_flow_has_to_know_is_told_without_torch_once_a_file_was_checked(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.train.sums import ADDED_AT_ONCE, Sums
+from components.train.metric_sums import ADDED_AT_ONCE, Sums
 from tests.conftest import CPU
 
 

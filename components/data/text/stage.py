@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.data.anew import told_how_to_read_anew
+from components.data.changed_source import told_how_to_read_anew
 from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
 from components.data.findings import Findings
 from components.data.formats import text_files

@@ -16,7 +16,7 @@ from torch import Tensor
 from components.data.arrays import DataSpec, Part, Split
 from components.models import augment, classification
 from components.models.families import transfer
-from components.models.objects import many_objects
+from components.models.objects import batches
 from components.models.objects.windows import Windows, shown
 from components.models.task import READ_BEFORE, Goal, Task
 
@@ -58,7 +58,7 @@ def derive(config: Config, split: Split, scratch: Path) -> Split:
     random = np.random.default_rng(config.seed)
     boxes, side = config.windows.boxes(), config.windows.pixels
     images = np.concatenate([split.rows["train"], split.rows["validation"]])
-    objects = many_objects.objects_of("sliding_window", split, images)
+    objects = batches.objects_of("sliding_window", split, images)
     chosen = [_examples(boxes, own, config.windows.examples, len(split.classes), random) for own in objects]
     ends = np.cumsum([len(numbers) for numbers, _ in chosen])
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from components.data.arrays import DataSpec
 from components.models import augment
-from components.models.objects import default_boxes, many_objects
+from components.models.objects import batches, default_boxes
 from components.models.objects.boxes import overlaps
 from components.models.objects.default_boxes import Outputs, decoded
 from components.models.objects.ssd_networks import BASES, SSD300, SSDLITE320, Parts, parts_of
@@ -167,7 +167,7 @@ TASK = Task(
     name="ssd",
     config=Config,
     build=build,
-    batch=partial(many_objects.batch, "ssd"),
+    batch=partial(batches.batch, "ssd"),
     loss=loss,
     metrics=metrics,
     augment=augment.many_boxes,

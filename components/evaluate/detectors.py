@@ -18,7 +18,7 @@ from torchvision.ops import batched_nms
 
 from components.data.arrays import DataSpec, Split
 from components.evaluate.evaluation import Detections
-from components.models.objects.many_objects import objects_of
+from components.models.objects.batches import objects_of
 from components.plots.file_names import AVERAGE_PRECISION
 from components.plots.images import Box, draw_boxes
 from components.plots.metric import Metric
