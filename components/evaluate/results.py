@@ -47,10 +47,14 @@ class Results:
 def results_of(name: str, evaluation: Config) -> Results:
     """The RESULTS of components/evaluate/<name>.py: Results, or what makes them from its values of params.yaml.
 
-    Raises UserError if there is no such file.
+    Raises UserError if there is no such file, or it takes values that `evaluation` has not.
     """
     module = f"{EVALUATIONS}.{name}"
     if find_spec(module) is None:
         raise UserError(f"{name}: {module.replace('.', '/')}.py is missing, which says how a {name} is tested")
     declared: Results | Callable[[Any], Results] = importlib.import_module(module).RESULTS
-    return declared if isinstance(declared, Results) else declared(getattr(evaluation, name))
+    if isinstance(declared, Results):
+        return declared
+    if not hasattr(evaluation, name):
+        raise UserError(f"evaluation.{name}: missing; declare it in {evaluation.__module__.replace('.', '/')}.py")
+    return declared(getattr(evaluation, name))

@@ -27,6 +27,7 @@ from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of
 from components.params import params
 from components.params.declarations import MODELS, declared_in
+from components.params.section import Section
 from components.train import loop
 from tests.conftest import REPO
 
@@ -218,3 +219,12 @@ def test_a_model_that_nothing_tests_yet_is_trained_and_its_evaluation_says_which
     assert tree.stale() == {"evaluate@cnn"}
     with pytest.raises(UserError, match=r"components/evaluate/nosuch\.py is missing"):
         results_of("nosuch", evaluation)
+
+
+def test_a_familys_own_values_of_evaluation_have_to_be_declared(evaluation: Evaluation) -> None:
+    class Other(Section):
+        pass
+
+    with pytest.raises(UserError, match=r"evaluation\.ssd: missing; declare it in"):
+        results_of("ssd", Other())  # type: ignore[arg-type]
+    assert results_of("ssd", evaluation).metrics
