@@ -24,7 +24,9 @@ from tests.flows.served import waited_for
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 # What stands at the beginning of each stage, before imports that take long.
-STAGE = "import os, time; from components.process.starter import *; end_with_starter(); time.sleep({seconds})"
+STAGE = (
+    "import os, time; from components.process.parent import end_with_starter; end_with_starter(); time.sleep({seconds})"
+)
 
 
 @pytest.fixture
