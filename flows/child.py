@@ -14,15 +14,10 @@ import signal
 import sys
 
 
-def end_with_parent() -> None:
-    """Have Linux send this process a SIGTERM once the process that started it is dead."""
+def main() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def main() -> None:
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that starts us in the background has it ignored
     os.execv(sys.argv[1], sys.argv[1:])
 
