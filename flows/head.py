@@ -51,7 +51,16 @@ def ray_head(repo: Path) -> Iterator[Mapping[str, str]]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
     head = subprocess.Popen(
-        [sys.executable, "-m", "flows.child", sys.executable, "-m", "components.cluster", "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "flows.end_with_parent",
+            sys.executable,
+            "-m",
+            "components.cluster",
+            "--port",
+            str(port),
+        ],
         cwd=repo,
         env={**os.environ, **joined, "PYTHONUNBUFFERED": "1"},
         text=True,

@@ -25,18 +25,18 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import cores, own_files, record, registry
-from flows.checked import Checked, ParamsError, check, checked_or_exit
+from flows.checked_params import Checked, ParamsError, check, checked_or_exit
 from flows.command import run_main
 from flows.graph import CODE, DvcError, Graph, dvc, in_order, may_change, needed, reasons, upstream
 from flows.head import head_for_trainings
 from flows.loopback import without_proxy
 from flows.mend import keep_copy, mend
-from flows.orphan import end_soon_after_ctrl_c, end_with_worker
 from flows.plan import plan, trains
 from flows.record import Rows
 from flows.server import ServerError, prefect_server
 from flows.side_by_side import run_side_by_side
 from flows.stage import StageError, StageKilledError, reproduce, run_command, stop_all
+from flows.stopping import end_soon_after_ctrl_c, end_with_worker
 from flows.workspace import workspace
 
 REPO = Path(__file__).resolve().parent.parent

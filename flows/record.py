@@ -18,7 +18,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.beside import LAST_SECONDS, Newest, within
+from flows.background import LAST_SECONDS, Newest, within
 
 EPOCH = re.compile(r"^\S+  epoch +(\d+)/(\d+)  (.*)")
 SECONDS_FILE = "seconds.json"  # in the scratch folder

@@ -69,7 +69,7 @@ class Kept:
         self.starts.append(time.monotonic())
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.child", sys.executable, *self.command],
+                [sys.executable, "-m", "flows.end_with_parent", sys.executable, *self.command],
                 cwd=REPO,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,

@@ -103,7 +103,7 @@ class _Own:
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "flows.child", sys.executable, "-m", "prefect", "server", "start"]
+        command = [sys.executable, "-m", "flows.end_with_parent", sys.executable, "-m", "prefect", "server", "start"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(

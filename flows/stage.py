@@ -61,7 +61,7 @@ def run_command(
     stopped when this call ends for any reason.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.child", *command],
+        [sys.executable, "-m", "flows.end_with_parent", *command],
         cwd=repo,
         env=_environment(environment),
         text=True,

@@ -17,15 +17,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.checked import ParamsError, check, checked_or_exit
+from flows.checked_params import ParamsError, check, checked_or_exit
 from flows.command import run_main
 from flows.graph import DvcError, needed, upstream
 from flows.head import ray_head
 from flows.loopback import without_proxy
-from flows.orphan import end_soon_after_ctrl_c, end_with_worker
 from flows.pipeline import REPO, pipeline, quiet, run_stage
 from flows.server import ServerError, prefect_server
 from flows.stage import StageError, run_command
+from flows.stopping import end_soon_after_ctrl_c, end_with_worker
 from flows.workspace import workspace
 
 

@@ -119,7 +119,7 @@ def _stratified(
     try:
         rest, drawn = train_test_split(rows, test_size=fraction, random_state=config.seed, stratify=strata)
     except ValueError as error:
-        raise UserError(f"{where}: these shares cannot be drawn from {len(rows)} examples: {error}") from None
+        raise UserError(f"{where}: these fractions cannot be drawn from {len(rows)} examples: {error}") from None
     return np.sort(rest), np.sort(drawn)
 
 

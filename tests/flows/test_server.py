@@ -131,9 +131,9 @@ def test_a_run_whose_own_server_is_killed_goes_on_and_is_told_of(project: Projec
 
 HELD = """
 import time
-from flows import orphan
-orphan.PATIENCE_SECONDS = 1
-orphan.end_soon_after_ctrl_c()
+from flows import stopping
+stopping.PATIENCE_SECONDS = 1
+stopping.end_soon_after_ctrl_c()
 while True:  # as Prefect's client, which asks and asks a server that is gone
     try:
         print("on", flush=True)
@@ -155,7 +155,8 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_server_which_is_gone() -> None:
 
 
 RUN = (
-    "import time; from flows.orphan import end_with_worker; end_with_worker(); print('on', flush=True); time.sleep(60)"
+    "import time; from flows.stopping import end_with_worker; "
+    "end_with_worker(); print('on', flush=True); time.sleep(60)"
 )
 WORKER = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait())"
 

@@ -10,14 +10,14 @@ import time
 
 import pytest
 
-from flows import beside, loopback
-from flows.beside import Newest, within
+from flows import background, loopback
+from flows.background import Newest, within
 from flows.stage import _reason
 from tests.conftest import REPO
 
 
 def test_a_server_that_does_not_answer_holds_no_line_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "LAST_SECONDS", 0.5)
+    monkeypatch.setattr(background, "LAST_SECONDS", 0.5)
     asked, answer = [], threading.Event()
     newest = Newest()
 

@@ -1,6 +1,6 @@
 """Start a command that Linux stops when the process that started it dies.
 
-    python -m flows.child COMMAND …
+    python -m flows.end_with_parent COMMAND …
 
 The signal is asked for in the child itself, before it becomes the command: a function run between fork and
 exec is not safe in a program with threads.
