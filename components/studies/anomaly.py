@@ -89,7 +89,7 @@ def _draw(config: Config, own: np.ndarray, other: np.ndarray, file: Path) -> Non
     for values, name, colour in ((own, config.data, BLUE), (other, config.others, ORANGE)):
         left.hist(values, edges, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.7, label=name)
     left.set(xlabel="reconstruction error", ylabel="fraction of the images")
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="upper right")  # the best place is sought for too long
     false, true, _ = roc_curve(np.repeat([0, 1], [len(own), len(other)]), np.concatenate([own, other]))
     right.plot([0, 1], [0, 1], color=PALE)
     right.plot(false, true, color=BLUE)

@@ -163,5 +163,5 @@ def _draw(points: list[Point], file: Path) -> None:
     axis.minorticks_off()
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color=PALE)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left")
     figure.savefig(file, dpi=150, metadata={"Software": None})
