@@ -1,7 +1,5 @@
 """The code stage: what code each other stage is made by, so that an edit makes stale what it changes and nothing else.
 
-    python -m components.code
-
 Writes <paths.code>/<step>/<section>: a line for each file of code, its digest and its name. Being the first of all
 stages, it also checks params.yaml whole.
 """

@@ -1,7 +1,4 @@
-"""The report stage: every model's metrics, curves and images as one HTML page that opens offline.
-
-python -m components.report
-"""
+"""The report stage: every model's metrics, curves and images as one HTML page that opens offline."""
 
 from __future__ import annotations
 

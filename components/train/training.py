@@ -1,9 +1,4 @@
-"""The training stage: one model, in this process or on the workers of a Ray cluster, stopped and continued at will.
-
-    python -m components.train cnn
-
-RAY_ADDRESS joins a cluster; TRAINYARD_WORKERS asks for several workers.
-"""
+"""The training stage: one model, in this process or on the workers of a Ray cluster, stopped and continued at will."""
 
 from __future__ import annotations
 

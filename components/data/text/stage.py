@@ -1,7 +1,4 @@
-"""The text stage: raw texts into words, step by step as params.yaml says, as one Parquet file with a summary.
-
-python -m components.data.text reviews
-"""
+"""The text stage: raw texts into words, step by step as params.yaml says, as one Parquet file with a summary."""
 
 from __future__ import annotations
 
