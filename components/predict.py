@@ -55,14 +55,14 @@ TEXT_SHOWN = 80  # letters of a text that is no file's
 
 @dataclass(frozen=True)
 class Read:
-    """One input as the model takes it, or why it cannot: `numbers` is None then.
+    """One input as the model takes it, or why it cannot: `values` is None then.
 
-    numbers: a text's words, int32 (words,), or an image, uint8 (channels, height, width).
-    notes:   what was odd about it, for its line.
+    values: a text's token ids, int32 (words,), or an image, uint8 (channels, height, width).
+    notes:  what was odd about it, for its line.
     """
 
     name: str
-    numbers: np.ndarray | None
+    values: np.ndarray | None
     notes: dict[str, str]
 
 
@@ -79,14 +79,14 @@ def predictions(trained: Artifact, results: Results, given: Iterator[Read]) -> I
 
 @torch.inference_mode()
 def _described(trained: Artifact, results: Results, given: Sequence[Read]) -> Iterator[dict[str, Any]]:
-    usable = [read.numbers for read in given if read.numbers is not None]
+    usable = [read.values for read in given if read.values is not None]
     told: Iterator[dict[str, Any]] = iter(())
     if usable:
         inputs = _padded(usable) if trained.spec.text else torch.from_numpy(np.stack(usable)).float() / 255
-        found = results.predict(trained.model, inputs)
-        told = iter(results.describe(trained.model, trained.spec, inputs, found))
+        outputs = results.predict(trained.model, inputs)
+        told = iter(results.describe(trained.model, trained.spec, inputs, outputs))
     for read in given:
-        said = next(told) if read.numbers is not None else {}
+        said = next(told) if read.values is not None else {}
         assert not said.keys() & OWN_KEYS, "a model's answer is not what was wrong with its input"
         yield {"input": read.name, **said, **read.notes}
 
@@ -94,8 +94,8 @@ def _described(trained: Artifact, results: Results, given: Sequence[Read]) -> It
 def _padded(texts: Sequence[np.ndarray]) -> torch.Tensor:
     """(texts, words of the longest) int64, 0 behind a shorter text."""
     inputs = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
-    for row, numbers in enumerate(texts):
-        inputs[row, : len(numbers)] = numbers
+    for row, ids in enumerate(texts):
+        inputs[row, : len(ids)] = ids
     return torch.from_numpy(inputs)
 
 
@@ -106,18 +106,18 @@ class TextReader:
         from components.data.text.words import Words
 
         self.text, self.words = text, Words(text.steps)
-        self.known = vocabulary.numbers_by_word(text)
+        self.known = vocabulary.ids_by_word(text)
 
     def read(self, name: str, text: str, notes: dict[str, str]) -> Read:
         import pandas as pd
 
         words = self.words(pd.DataFrame({"text": [text]}))["words"].iloc[0]
-        numbers = vocabulary.numbers_of(self.text, self.known, words)
-        if not len(numbers):
+        ids = vocabulary.token_ids(self.text, self.known, words)
+        if not len(ids):
             return Read(name, None, {**notes, "error": "no word is left of this text"})
-        if (numbers == vocabulary.UNKNOWN).all():
-            return Read(name, None, {**notes, "error": f"the model knows none of its {len(numbers)} words"})
-        return Read(name, numbers, notes)
+        if (ids == vocabulary.UNKNOWN).all():
+            return Read(name, None, {**notes, "error": f"the model knows none of its {len(ids)} words"})
+        return Read(name, ids, notes)
 
     def inputs(self, given: str) -> Iterator[Read]:
         path = _path(given)
@@ -156,12 +156,12 @@ class ImageReader:
             raise UserError(f"{given!r}: there is no such image file or folder")
         files = images_below(path) if path.is_dir() else [path]
         for file in _files(path, files):
-            found = images.decode(file, self.side, images.formats(), self.bits)
-            if isinstance(found, images.Unreadable):
-                yield Read(_printable(file), None, {"error": f"{found.kind}: {found.reason}"})
+            decoded = images.decode(file, self.side, images.formats(), self.bits)
+            if isinstance(decoded, images.Unreadable):
+                yield Read(_printable(file), None, {"error": f"{decoded.kind}: {decoded.reason}"})
                 continue
-            note = {"note": ", ".join(found.kinds)} if found.kinds else {}
-            yield Read(_printable(file), found.pixels if self.channels == 3 else grey(found.pixels), note)
+            note = {"note": ", ".join(decoded.kinds)} if decoded.kinds else {}
+            yield Read(_printable(file), decoded.pixels if self.channels == 3 else grey(decoded.pixels), note)
 
 
 def reader_for(trained: Artifact, settings: params.Params) -> TextReader | ImageReader:

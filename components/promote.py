@@ -49,18 +49,18 @@ class Verdict:
 
 
 def judge(goal: Goal, value: float, promoted: float | None, margin: float) -> Verdict:
-    """Whether a test measure passes.
+    """Whether a test metric passes.
 
-    margin: how much worse than the promoted model's it may be, as a fraction of that measure; of 0, absolutely.
+    margin: how much worse than the promoted model's it may be, as a fraction of that metric; of 0, absolutely.
     """
-    measure = goal.measure.replace("_", " ")
+    metric = goal.metric.replace("_", " ")
     if value != value:
-        return Verdict(False, f"its {measure} is no number")
+        return Verdict(False, f"its {metric} is no number")
     if promoted is None:
-        return Verdict(True, f"the first one, with {measure} {value:.4f}")
+        return Verdict(True, f"the first one, with {metric} {value:.4f}")
     allowed = margin * (abs(promoted) or 1.0)
     passes = goal.sign * (value - promoted) >= -allowed
-    told = f"{measure} {value:.4f} against {promoted:.4f}"
+    told = f"{metric} {value:.4f} against {promoted:.4f}"
     return Verdict(passes, told if passes else f"{told} is worse by more than {allowed:.4f}")
 
 
@@ -74,20 +74,20 @@ def promote(name: str, settings: params.Params) -> Verdict:
     model, tested = models / name, Path(paths.metrics) / f"{name}.json"
     if not (model / WEIGHTS).exists() or not tested.exists():
         raise UserError(f"{name}: no trained and tested model; `dvc repro evaluate@{name}` makes one")
-    value = float(json.loads(tested.read_text(encoding="utf-8"))[goal.measure])
+    value = float(json.loads(tested.read_text(encoding="utf-8"))[goal.metric])
     record = promoted(models)
     digest = _digest(model)
     held = record.get(name)
     if held and held["sha256"] == digest:
         _write(models, name, held)  # of one whose promotion was cut off
-        return Verdict(True, f"is the promoted one, with {goal.measure.replace('_', ' ')} {held['value']:.4f}")
-    # Of another measure nothing can be said: the first of its kind.
-    comparable = held["value"] if held and held["measure"] == goal.measure else None
+        return Verdict(True, f"is the promoted one, with {goal.metric.replace('_', ' ')} {held['value']:.4f}")
+    # Of another metric nothing can be said: the first of its kind.
+    comparable = held["value"] if held and held["metric"] == goal.metric else None
     verdict = judge(goal, value, comparable, settings.general.promotion.margin)
     if verdict.promoted:
         new = {
             "stage": STAGE,
-            "measure": goal.measure,
+            "metric": goal.metric,
             "value": value,
             "sha256": digest,
             "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -110,19 +110,19 @@ def promoted(models: Path) -> dict[str, dict[str, Any]]:
 
     Raises UserError where that file is no JSON.
     """
-    found = {}
+    kept = {}
     for name, said in _record(models).items():
         folder = models / FOLDER / name
         restore(folder)
         digest, before = _digest(folder), said.pop(BEFORE, None)
         if digest == said["sha256"]:
-            found[name] = said
+            kept[name] = said
         elif before and digest == before["sha256"]:
-            found[name] = before
+            kept[name] = before
         else:
             wrong = "are other ones than" if (folder / WEIGHTS).exists() else "are gone, as"
             print(f"{name}: the weights in {folder} {wrong} {models / RECORD} says; none is promoted", file=sys.stderr)
-    return found
+    return kept
 
 
 def promoted_folder(models: Path, name: str) -> Path:
@@ -143,10 +143,13 @@ def _record(models: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     try:
-        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        promoted: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file}: not JSON ({error}); put it right, or delete it to promote anew") from None
-    return found
+    for said in [*promoted.values(), *(said[BEFORE] for said in promoted.values() if said.get(BEFORE))]:
+        if "measure" in said:  # as an earlier version named it
+            said["metric"] = said.pop("measure")
+    return promoted
 
 
 def sentence(name: str, verdict: Verdict) -> str:

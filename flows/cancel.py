@@ -40,8 +40,8 @@ ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 def _alive(client: SyncPrefectClient) -> list[FlowRun]:
     """The runs of deployments that have begun and not ended, as far as the server knows."""
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))
-    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
-    return [run for run in found if run.deployment_id]
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
+    return [run for run in runs if run.deployment_id]
 
 
 def cancel(client: SyncPrefectClient, seconds: float) -> None:
@@ -81,7 +81,7 @@ def free_places(client: SyncPrefectClient, leases: Path) -> None:
     due until then would be cancelled.
     """
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-    limits = [found.global_concurrency_limit for found in client.read_deployments(work_pool_filter=pool)]
+    limits = [deployment.global_concurrency_limit for deployment in client.read_deployments(work_pool_filter=pool)]
     own = {str(limit.id) for limit in limits if limit}
     for file in leases.glob("*.json"):
         with suppress(ValueError, KeyError, httpx.HTTPStatusError):  # the index of all, or one that has just ended

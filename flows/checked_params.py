@@ -30,8 +30,8 @@ class Checked:
 
     @property
     def paths(self) -> Mapping[str, str]:
-        found: Mapping[str, str] = self.values["paths"]
-        return found
+        paths: Mapping[str, str] = self.values["paths"]
+        return paths
 
 
 class Checker:

@@ -1,4 +1,4 @@
-"""Start a command that Linux stops when the process that started it dies.
+"""End a process when the one that started it dies: Linux sends it SIGTERM.
 
     python -m flows.end_with_parent COMMAND …
 
@@ -14,10 +14,15 @@ import signal
 import sys
 
 
-def main() -> None:
+def end_with_parent() -> None:
+    """Ask Linux for SIGTERM at the death of this process's parent; elsewhere nothing is asked."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def main() -> None:
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that starts us in the background has it ignored
     os.execv(sys.argv[1], sys.argv[1:])
 

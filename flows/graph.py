@@ -86,26 +86,26 @@ def in_order(graph: Graph) -> list[str]:
     above: dict[str, set[str]] = {}
     for name in order:
         above[name] = {name}.union(*(above[one] for one in graph[name]))
-    found: dict[str, None] = {}
+    ordered: dict[str, None] = {}
 
     def visit(names: Iterable[str]) -> None:
         for name in sorted(names, key=lambda each: (len(above[each]), each)):
-            if name not in found:
+            if name not in ordered:
                 visit(graph[name])
-                found[name] = None
+                ordered[name] = None
 
     followed = {one for names in graph.values() for one in names}
     visit(name for name in graph if name not in followed)
-    return [*found]
+    return [*ordered]
 
 
 def may_change(graph: Graph, changed: Collection[str]) -> set[str]:
     """The changed stages and everything downstream of them: only these have to be asked to run."""
-    found: set[str] = set()
+    stale: set[str] = set()
     for name in in_order(graph):
-        if name in changed or any(above in found for above in graph[name]):
-            found.add(name)
-    return found
+        if name in changed or any(above in stale for above in graph[name]):
+            stale.add(name)
+    return stale
 
 
 def cache(repo: Path) -> Path:

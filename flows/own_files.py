@@ -24,5 +24,5 @@ def changed(folder: Path, values: Mapping[str, Any]) -> dict[str, list[str]]:
     command = [sys.executable, "-m", "components.data.own_files", str(scratch), values["paths"]["raw"]]
     command.append(json.dumps(sources))
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
-    found: dict[str, str] = json.loads(done.stdout) if done.returncode == 0 else {}
-    return {f"download@{name}": [f"the files in {place} changed"] for name, place in found.items()}
+    changed: dict[str, str] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return {f"download@{name}": [f"the files in {place} changed"] for name, place in changed.items()}

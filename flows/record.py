@@ -41,8 +41,8 @@ def with_progress(stage: str, log: Callable[[str], None]) -> Iterator[Callable[[
 
     def note(line: str) -> None:
         log(line)
-        if found := EPOCH.match(line):
-            newest.do(partial(draw, *found.groups()))
+        if epoch := EPOCH.match(line):
+            newest.do(partial(draw, *epoch.groups()))
 
     try:
         yield note
@@ -57,7 +57,7 @@ def key(name: str) -> str:
 
 def leave(rows: Rows, metrics: Path, page: Path) -> None:
     """The table of the run's stages and the link to its report, in Prefect's page if its server is there."""
-    shown = [{**row, "seconds": round(float(row["seconds"]), 1), "measure": measure(row, metrics)} for row in rows]
+    shown = [{**row, "seconds": round(float(row["seconds"]), 1), "metric": first_metric(row, metrics)} for row in rows]
 
     def tell() -> None:
         create_table_artifact(table=shown, key="stages", description="What each stage did")
@@ -67,24 +67,24 @@ def leave(rows: Rows, metrics: Path, page: Path) -> None:
     within(LAST_SECONDS, tell)
 
 
-def measure(row: Mapping[str, float | str], metrics: Path) -> str:
-    """ "accuracy 0.9712": the first test measure of an evaluated model, else nothing."""
+def first_metric(row: Mapping[str, float | str], metrics: Path) -> str:
+    """ "accuracy 0.9712": the first test metric of an evaluated model, else nothing."""
     group, _, name = str(row["stage"]).partition("@")
     file = metrics / f"{name}.json"
     if group not in ("evaluate", "study", "baseline") or not file.exists():
         return ""
-    measures = json.loads(file.read_text(encoding="utf-8"))
-    first = next((key for key, value in measures.items() if isinstance(value, int | float)), None)
-    return f"{first.replace('_', ' ')} {measures[first]:.4f}" if first else ""
+    values = json.loads(file.read_text(encoding="utf-8"))
+    first = next((key for key, value in values.items() if isinstance(value, int | float)), None)
+    return f"{first.replace('_', ' ')} {values[first]:.4f}" if first else ""
 
 
 def last_seconds(scratch: Path) -> dict[str, float]:
     """Stage → the seconds that it took when it last ran here."""
     try:
-        found: dict[str, float] = json.loads((scratch / SECONDS_FILE).read_text(encoding="utf-8"))
+        seconds: dict[str, float] = json.loads((scratch / SECONDS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return seconds
 
 
 def note_seconds(scratch: Path, rows: Sequence[Mapping[str, float | str]]) -> None:

@@ -47,11 +47,11 @@ def marking(project: Path, values: Mapping[str, Any], log: Callable[[str], None]
 def _promoted(record: Path) -> dict[str, dict[str, Any]]:
     """Model → what is said of its promoted one; nothing of a broken record, of which the gate tells."""
     try:
-        found: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))
+        promoted: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     # While a folder is changed, its record says what is there until then, too.
-    settled = {name: said.get("before", said) for name, said in found.items()}
+    settled = {name: said.get("before", said) for name, said in promoted.items()}
     return {name: said for name, said in settled.items() if said}
 
 
@@ -86,14 +86,14 @@ def _commit(project: Path, name: str, stage: str) -> str:
 
 def _identity(project: Path) -> dict[str, str]:
     """Variables that name trainyard where nobody is configured, as on a machine that only runs schedules."""
-    found: dict[str, str] = {}
+    identity: dict[str, str] = {}
     for role in ("AUTHOR", "COMMITTER"):
         try:
             # useConfigOnly: else git makes somebody up from the machine's name, where it can.
             _said(project, ["git", "-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT"])
         except RegistryError:
-            found |= {f"GIT_{role}_{key}": value for key, value in NOBODY.items()}
-    return found
+            identity |= {f"GIT_{role}_{key}": value for key, value in NOBODY.items()}
+    return identity
 
 
 def _said(project: Path, command: list[str], environment: Mapping[str, str] | None = None, fault: str = "") -> str:

@@ -65,7 +65,7 @@ def sweep(
                 _checked(search(model, arguments, environment, return_state=True))
             if apply:
                 _bring([f"evaluate@{model}"])
-            if any(Path(REPO, paths["metrics"]).glob("*.json")):  # there is a test measure to report
+            if any(Path(REPO, paths["metrics"]).glob("*.json")):  # there is a test metric to report
                 # The report alone: it would not wait for the stages of all other models.
                 _checked(run_stage("report", True, {}, return_state=True))
     except (DvcError, ParamsError, StageError, ValueError) as error:

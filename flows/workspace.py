@@ -76,11 +76,11 @@ def _held(folder: Path, runs: str, log: Callable[[str], None]) -> Iterator[None]
 
 def merged(values: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     """The values with the changes in their places, section by section."""
-    found = dict(values)
+    merged_values = dict(values)
     for key, change in changes.items():
-        own = found.get(key)
-        found[key] = merged(own, change) if isinstance(own, Mapping) and isinstance(change, Mapping) else change
-    return found
+        own = merged_values.get(key)
+        merged_values[key] = merged(own, change) if isinstance(own, Mapping) and isinstance(change, Mapping) else change
+    return merged_values
 
 
 def _copy(repo: Path, folder: Path, runs: str, changes: Changes) -> None:

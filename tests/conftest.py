@@ -86,7 +86,7 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
     @functools.cache
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
-        settings = with_source(committed, name, "made")
+        settings = with_source(committed, name, "synthetic")
         with fewer_images():
             download(name, settings, folder / "raw")
         source = folder / "raw"
@@ -160,7 +160,7 @@ class Project:
         self.environment["SHELL"] = "/bin/sh"  # which may stay between DVC and a stage, as bash does not
 
     def change(self, **changes: Any) -> None:
-        """Set values of params.yaml: change(mnist__source="made") sets mnist.source."""
+        """Set values of params.yaml: change(mnist__source="synthetic") sets mnist.source."""
         yaml = YAML()
         file = self.folder / "params.yaml"
         values = yaml.load(file.read_text())
@@ -254,7 +254,7 @@ def with_small_images(folder: Path, has_run_before: bool = True) -> Project:
 def project(tmp_path: Path) -> Iterator[Project]:
     """A fresh copy that trains on synthetic data, so that it needs no network."""
     copied = Project(tmp_path / "project")
-    copied.change(mnist__source="made", cnn__epochs=3)
+    copied.change(mnist__source="synthetic", cnn__epochs=3)
     yield copied
     copied.end()
 

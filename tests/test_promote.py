@@ -74,6 +74,17 @@ def test_the_first_is_promoted_a_worse_one_is_kept_and_a_better_one_takes_its_pl
     assert promoted(Path(settings.paths.models))["cnn"]["value"] == 0.95
 
 
+def test_what_an_earlier_version_promoted_is_compared_though_it_called_a_metric_a_measure(
+    settings: params.Params,
+) -> None:
+    train(settings, b"first", 0.9)
+    promote("cnn", settings)
+    record = Path(settings.paths.models) / "promoted.json"
+    record.write_text(record.read_text().replace('"metric"', '"measure"'))
+    train(settings, b"worse", 0.8)
+    assert not promote("cnn", settings).promoted
+
+
 def test_small_losses_do_not_add_up_when_the_same_model_is_judged_again(settings: params.Params) -> None:
     train(settings, b"first", 0.9)
     promote("cnn", settings)

@@ -34,11 +34,11 @@ def main(name: str) -> None:
     paths = settings.paths
     split = open_split(Path(paths.split) / config.data)  # type: ignore[attr-defined]
     with whole_folder(Path(paths.plots) / name) as folder:
-        found = evaluate(config, split, folder)
+        results = evaluate(config, split, folder)
         write_names(folder, names)
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(found, indent=1) + "\n")
-    for kind, own in found.items():
+    write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(results, indent=1) + "\n")
+    for kind, own in results.items():
         if isinstance(own, dict):
             shown = ", ".join(f"{accuracy:.4f} with {frequency} counts" for frequency, accuracy in own.items())
             print(f"{name}: {kind.replace('_', ' ')}: accuracy on the test subset {shown}", flush=True)

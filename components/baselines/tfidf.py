@@ -79,20 +79,20 @@ def evaluate(config: Config, split: Split, folder: Path) -> dict[str, Any]:
     if split.text is None:
         raise UserError(f"tfidf.data: {config.data} holds no texts")
     targets = split.arrays["targets"]
-    found: dict[str, Any] = {name: {} for name in NAMES}
+    accuracies: dict[str, Any] = {name: {} for name in NAMES}
     for frequency in config.term_frequency:
         learned, held = weights(split, frequency)
         bayes = MultinomialNB(alpha=config.smoothing)
         logistic = LogisticRegression(C=config.inverse_penalty, max_iter=1000)
         for name, model in zip(NAMES, (bayes, logistic), strict=True):
             model.fit(learned, targets[split.rows["train"]])
-            found[name][frequency] = model.score(held, targets[split.rows["test"]])
-    tables = [_compared(found, split), _alike(split, learned, held), _telling(split, logistic)]
+            accuracies[name][frequency] = model.score(held, targets[split.rows["test"]])
+    tables = [_compared(accuracies, split), _alike(split, learned, held), _telling(split, logistic)]
     write_tables(folder, tables, f"TF-IDF baselines, fitted on {config.data}")
-    return {**found, "examples": len(split.rows["test"])}
+    return {**accuracies, "examples": len(split.rows["test"])}
 
 
-def _compared(found: dict[str, Any], split: Split) -> Table:
+def _compared(accuracies: dict[str, Any], split: Split) -> Table:
     """Each baseline's test accuracy, and that of always naming the most frequent class."""
     targets = split.arrays["targets"]
     most = np.bincount(targets[split.rows["train"]]).argmax()
@@ -100,7 +100,7 @@ def _compared(found: dict[str, Any], split: Split) -> Table:
     rows = [
         [NAMES[name], {"raw": "count", "log": "log(1 + count)"}[frequency], f"{accuracy:.2%}"]
         for name in NAMES
-        for frequency, accuracy in found[name].items()
+        for frequency, accuracy in accuracies[name].items()
     ]
     rows.append([f"always {split.classes[most]}", "", f"{chance:.2%}"])
     return Table("Baselines on TF-IDF", ["classifier", "term frequency", "test accuracy"], rows)

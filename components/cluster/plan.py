@@ -34,13 +34,13 @@ def plan(described: str | None) -> str:
 
 def parsed(described: str) -> list[dict[str, float]]:
     """ "8 CPU 2 GPU, 16 CPU" → [{"CPU": 8, "GPU": 2}, {"CPU": 16, "GPU": 0}]"""
-    found = []
+    nodes = []
     for text in described.split(","):
         node = NODE.fullmatch(text.strip())
         if node is None:
             raise UserError(f"--nodes: {text.strip()!r} describes no node; it takes such as {FORM}")
-        found.append({"CPU": float(node[1]), "GPU": float(node[2] or 0)})
-    return found
+        nodes.append({"CPU": float(node[1]), "GPU": float(node[2] or 0)})
+    return nodes
 
 
 def packed(nodes: Sequence[Mapping[str, float]], workers: Placement) -> list[int]:

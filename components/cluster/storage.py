@@ -71,14 +71,14 @@ class Location:
     def files(self) -> dict[str, int]:
         """All files under this folder: path from here → bytes. Empty where there is no such folder."""
         with self._faults():
-            found = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
-        return {each.path[len(self.path) + 1 :]: each.size for each in found if each.is_file}
+            entries = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+        return {each.path[len(self.path) + 1 :]: each.size for each in entries if each.is_file}
 
     def last_written(self) -> float | None:
         """When something under this folder was last written, in seconds since 1970; None if nothing is there."""
         with self._faults():
-            found = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
-        return max((each.mtime.timestamp() for each in found if each.is_file and each.mtime), default=None)
+            entries = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+        return max((each.mtime.timestamp() for each in entries if each.is_file and each.mtime), default=None)
 
     def read(self) -> bytes:
         """Raises FileNotFoundError if there is no such file."""

@@ -66,12 +66,12 @@ def digests(modules: Iterable[str]) -> dict[str, str]:
 
     A template that is called as a module is (report.html.j2) belongs to it.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for module in closure(modules):
-        found[file_of(module).relative_to(TOP).as_posix()] = _digest(module)
+        digests[file_of(module).relative_to(TOP).as_posix()] = _digest(module)
         for beside in file_of(module).parent.glob(f"{file_of(module).stem}.*.j2"):
-            found[beside.relative_to(TOP).as_posix()] = hashlib.sha256(beside.read_bytes()).hexdigest()
-    return dict(sorted(found.items()))
+            digests[beside.relative_to(TOP).as_posix()] = hashlib.sha256(beside.read_bytes()).hexdigest()
+    return dict(sorted(digests.items()))
 
 
 def _tree(module: str) -> ast.Module:

@@ -1,4 +1,4 @@
-"""Arrays on disk, memory-mapped, and the rows that each part of a split owns."""
+"""Arrays on disk, memory-mapped, and the rows that each subset of a split owns."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from components.data.text import vocabulary
 from components.data.text.vocabulary import Text
 from components.errors import UserError
 
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+Subset = Literal["train", "validation", "test"]
+SUBSETS: tuple[Subset, ...] = ("train", "validation", "test")
 SUMMARY, VOCABULARY = "split.json", "vocabulary.json"
 
 
@@ -27,7 +27,7 @@ class DataSpec:
     the classes' names in the order of the targets' numbers.
 
     stored: the shape of what the inputs are where these are features that were computed from the images; else None.
-    text:   what the numbers of texts mean; else None.
+    text:   what the token ids of texts mean; else None.
     grey_bits: of 16-bit greyscale images: how many bits of their values are used.
     """
 
@@ -44,17 +44,17 @@ class Split:
 
     arrays:      name → array with one row per example, memory-mapped read-only: "inputs", "targets" and
                  whatever more the data set has.
-    rows:        part → the row numbers it owns, int64; the parts are disjoint.
+    rows:        subset → the row numbers it owns, int64; the subsets are disjoint.
     classes:     the classes' names, in the order of the targets' numbers.
-    fingerprint: a digest of every array and of every part.
+    fingerprint: a digest of every array and of every subset.
     images:      one image's shape, where the inputs are features computed from images; else None.
-    text:        what the numbers of texts mean; else None.
+    text:        what the token ids of texts mean; else None.
     grey_bits:   of 16-bit greyscale images: how many bits of their values are used.
     """
 
     folder: Path
     arrays: Mapping[str, np.ndarray]
-    rows: Mapping[Part, np.ndarray]
+    rows: Mapping[Subset, np.ndarray]
     classes: tuple[str, ...]
     fingerprint: str
     images: tuple[int, ...] | None = None
@@ -80,7 +80,7 @@ def open_split(folder: Path) -> Split:
         folder=folder,
         # As plain arrays over the mapped files: numpy's own class for these takes its time at each batch.
         arrays={n: np.asarray(np.load(folder / f"{n}.npy", mmap_mode="r")) for n in summary["arrays"]},
-        rows={p: np.load(folder / f"{p}.npy") for p in PARTS},
+        rows={p: np.load(folder / f"{p}.npy") for p in SUBSETS},
         classes=tuple(summary["classes"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
         images=tuple(summary["images"]) if "images" in summary else None,
@@ -98,7 +98,7 @@ def read_vocabulary(folder: Path) -> Text | None:
 def save_split(
     folder: Path,
     arrays: Mapping[str, np.ndarray],
-    rows: Mapping[Part, np.ndarray],
+    rows: Mapping[Subset, np.ndarray],
     classes: tuple[str, ...],
     findings: Findings | None = None,
     images: tuple[int, ...] | None = None,
@@ -108,7 +108,7 @@ def save_split(
     """Write arrays, rows and the summary with every digest and what was found odd into a folder.
 
     images: one image's shape, where the inputs are features computed from images.
-    text:   what the numbers of texts mean.
+    text:   what the token ids of texts mean.
     grey_bits: of 16-bit greyscale images: how many bits of their values are used.
     """
     digests = {name: _save(folder / f"{name}.npy", array) for name, array in [*arrays.items(), *rows.items()]}
@@ -116,8 +116,8 @@ def save_split(
     summary: dict[str, Any] = {
         "arrays": list(arrays),
         "classes": list(classes),
-        "examples": {part: len(rows[part]) for part in PARTS},
-        "per_class": {p: np.bincount(targets[rows[p]], minlength=len(classes)).tolist() for p in PARTS},
+        "examples": {subset: len(rows[subset]) for subset in SUBSETS},
+        "per_class": {p: np.bincount(targets[rows[p]], minlength=len(classes)).tolist() for p in SUBSETS},
         "sha256": digests,
     }
     if images:

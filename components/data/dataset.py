@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from components.data.arrays import Part
+from components.data.arrays import Subset
 from components.data.findings import Findings
 from components.data.sources import Source
 from components.data.text.steps import Steps
@@ -41,9 +41,9 @@ class Examples:
     validation_from: the first row of its own validation subset, which runs to the test subset; None if it has none.
     extra:           name → one more array with one row per example.
     findings:        what was odd about the files.
-    rare_classes_ok: whether a part of the split may lack a class, as where the targets are not all there is to learn.
-    words:           of texts: the words that the numbers in `inputs` stand for, from 1; 0 is no word.
-    text:            of texts, once their vocabulary is learned: what the numbers mean then.
+    rare_classes_ok: whether a subset of the split may lack a class, as where the targets are not all there is to learn.
+    words:           of texts: the words that the ids in `inputs` stand for, from 1; 0 pads.
+    text:            of texts, once their vocabulary is learned: what the ids mean then.
     grey_bits:       of 16-bit greyscale images: how many of their bits are used, and all of 0 to 255 stands for.
     """
 
@@ -101,15 +101,15 @@ class Dataset:
     sources: (config, the general `source`) → the name of the source to use, and the source.
     read:    (config, the raw folder, an empty scratch folder that is deleted afterwards) → Examples.
              Raises UserError on a damaged file. Of texts it reads what the text stage made.
-    texts:   of texts: (config, the raw folder, findings to add to) → frames of rows: name, text, label, part.
-    learn:   (config, examples, part → its rows) → Examples: what must look at the training rows alone.
+    texts:   of texts: (config, the raw folder, findings to add to) → frames of rows: name, text, label, subset.
+    learn:   (config, examples, subset → its rows) → Examples: what must look at the training rows alone.
     """
 
     name: str
     sources: Callable[[Any, str], tuple[str, Source]]
     read: Callable[[Any, Path, Path], Examples]
     texts: Callable[[Any, Path, Findings], Iterator[pd.DataFrame]] | None = None
-    learn: Callable[[Any, Examples, Mapping[Part, np.ndarray]], Examples] | None = None
+    learn: Callable[[Any, Examples, Mapping[Subset, np.ndarray]], Examples] | None = None
 
 
 def load_dataset(name: str) -> Dataset:

@@ -82,11 +82,11 @@ def _digest(file: Path) -> str:
 
 def _ways_out(name: str, source_name: str, error: FetchError) -> str:
     easier = {
-        "sample": f"`{name}.source: made` needs no network",
-        "made": "please report this",
+        "sample": f"`{name}.source: synthetic` needs no network",
+        "synthetic": "please report this",
     }.get(
         source_name,
-        f"`source: sample` (and `{name}.source: null`) needs the package index alone, `{name}.source: made` "
+        f"`source: sample` (and `{name}.source: null`) needs the package index alone, `{name}.source: synthetic` "
         f"needs no network, and `{name}.source` also takes the URL or path of a folder or archive with the files",
     )
     return f"{name}: {error}\nNothing was kept. In params.yaml, {easier}."

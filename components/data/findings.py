@@ -73,7 +73,7 @@ class Findings:
 
     def lines(self) -> Iterator[str]:
         """One short line for each kind."""
-        for kind, found in self.summary().items():
-            names = ", ".join(found["files"][:NAMES_SHOWN])
-            more = ", ..." if len(found["files"]) > NAMES_SHOWN else ""
-            yield f"{found['count']} x {kind} ({'kept' if found['kept'] else 'left out'}): {names}{more}"
+        for kind, finding in self.summary().items():
+            names = ", ".join(finding["files"][:NAMES_SHOWN])
+            more = ", ..." if len(finding["files"]) > NAMES_SHOWN else ""
+            yield f"{finding['count']} x {kind} ({'kept' if finding['kept'] else 'left out'}): {names}{more}"

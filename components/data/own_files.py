@@ -84,20 +84,20 @@ def copy_tree(top: Path, folder: Path) -> None:
 
 
 def record_of(top: Path) -> Record:
-    found = {}
+    stamps = {}
     for name, path in tree(top):
         status = path.stat()
-        found[os.fsencode(name).decode("utf-8", "backslashreplace")] = [status.st_size, status.st_mtime_ns]
-    return found
+        stamps[os.fsencode(name).decode("utf-8", "backslashreplace")] = [status.st_size, status.st_mtime_ns]
+    return stamps
 
 
 def empty_folders(raw: Path) -> list[str]:
     """The visible folders that were empty when the download stage had left a data set's files, by its summary."""
     summary = raw / SUMMARY
-    found: list[str] = (
+    names: list[str] = (
         json.loads(summary.read_text(encoding="utf-8")).get("empty_folders", []) if summary.exists() else []
     )
-    return found
+    return names
 
 
 def keep_record(scratch: Path, dataset: str, top: Path, record: Record, raw: Path) -> None:
@@ -116,7 +116,7 @@ def changed(scratch: Path, raws: Path, sources: Mapping[str, str]) -> dict[str, 
           from its cache, is not of these files either.
     Nothing is said of what was never copied here, nor of what is gone since: the copy is all there is of that.
     """
-    found = {}
+    changed = {}
     for dataset, place in sources.items():
         top = path_here(place)
         file = _file(scratch, dataset, top) if top else None
@@ -128,8 +128,8 @@ def changed(scratch: Path, raws: Path, sources: Mapping[str, str]) -> dict[str, 
             except (OSError, ValueError, KeyError):  # a broken link, or a broken record: made anew, or told of there
                 same = False
             if not same:
-                found[dataset] = str(top)
-    return found
+                changed[dataset] = str(top)
+    return changed
 
 
 def _digest_of(raw: Path) -> str | None:

@@ -283,8 +283,8 @@ def _check(file: Path, digest: str) -> None:
     algorithm = kind.removeprefix("unpacked-")
     try:
         with gzip.open(file) if algorithm != kind else file.open("rb") as opened:
-            found = hashlib.file_digest(opened, algorithm).hexdigest()
+            digest = hashlib.file_digest(opened, algorithm).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
         raise FetchError(f"{file.name} is damaged: {error}") from None
-    if found != expected:
-        raise FetchError(f"{file.name} is not the published file: {kind} {found}, expected {expected}")
+    if digest != expected:
+        raise FetchError(f"{file.name} is not the published file: {kind} {digest}, expected {expected}")

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from components.data.arrays import PARTS, Part, save_split
+from components.data.arrays import SUBSETS, Subset, save_split
 from components.data.changed_source import told_how_to_read_anew
 from components.data.dataset import SplitConfig, load_dataset
 from components.errors import UserError
@@ -39,8 +39,8 @@ def split_rows(
     validation_from: int | None = None,
     classes: Sequence[str] = (),
     leave_out: str = "delete its files",
-) -> dict[Part, np.ndarray]:
-    """Row numbers of each part: disjoint, together all rows, in ascending order.
+) -> dict[Subset, np.ndarray]:
+    """Row numbers of each subset: disjoint, together all rows, in ascending order.
 
     targets:         (examples,) class numbers.
     test_from:       the first row of the set's own test subset, or None: then `config.test` of all is held out.
@@ -49,7 +49,7 @@ def split_rows(
     classes:         the classes' names, for messages; leave_out: how one of them is left out.
     where:           the path of `config` in params.yaml, for messages.
     rare_classes_ok: draw the classes that are too rare to share as if they were one.
-    Raises UserError when a class is too rare to be in every part (or, if that is no fault, when a part is empty).
+    Raises UserError when a class is too rare to be in every subset (or, if that is no fault, when a subset is empty).
     """
     strata = _strata if rare_classes_ok else _as_they_are
     ends = len(targets) if test_from is None else test_from
@@ -66,32 +66,32 @@ def split_rows(
         drawn_from = strata(targets[learning], config.validation)
         train, validation = _stratified(learning, drawn_from, config.validation, config, where)
 
-    rows: dict[Part, np.ndarray] = {"train": train, "validation": validation, "test": test}
-    published = {part for part, is_own in (("validation", len(own)), ("test", test_from is not None)) if is_own}
-    for part in PARTS:
-        if not len(rows[part]):
+    rows: dict[Subset, np.ndarray] = {"train": train, "validation": validation, "test": test}
+    published = {subset for subset, is_own in (("validation", len(own)), ("test", test_from is not None)) if is_own}
+    for subset in SUBSETS:
+        if not len(rows[subset]):
             raise UserError(
-                f"{where}: of {len(targets)} examples none is left for the {part} subset; change the fractions"
+                f"{where}: of {len(targets)} examples none is left for the {subset} subset; change the fractions"
             )
-        absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[part]])
+        absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[subset]])
         if len(absent):
             name = repr(classes[absent[0]]) if classes else str(absent[0])
-            raise UserError(_no_example(name, part, config, where, published, leave_out))
+            raise UserError(_no_example(name, subset, config, where, published, leave_out))
     return rows
 
 
 def _no_example(
-    name: str, part: str, config: SplitConfig, where: str, published: Collection[str], leave_out: str
+    name: str, subset: str, config: SplitConfig, where: str, published: Collection[str], leave_out: str
 ) -> str:
-    """That a class is in some parts and not in this one, and the way out."""
+    """That a class is in some subsets and not in this one, and the way out."""
     if published:
         with_own = " and ".join(sorted(published))
         return (
-            f"{where}: class {name} has no example in the {part} subset, while the set has its own {with_own} subset; "
+            f"{where}: class {name} has no example in the {subset} subset, while the set has its own {with_own}; "
             f"leave the class out ({leave_out}), or put examples of it into each subset"
         )
     return (
-        f"{where}.method: {config.method} leaves no example of class {name} in the {part} subset"
+        f"{where}.method: {config.method} leaves no example of class {name} in the {subset} subset"
         f"{'; the set is sorted by class' if config.method == 'head' else ''}; "
         f"set {where}.method: stratified, or change the fractions"
     )
@@ -160,7 +160,7 @@ def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
             grey_bits=examples.grey_bits,
         )
         shutil.rmtree(scratch)
-    print(f"{name}: " + ", ".join(f"{len(rows[part])} {part}" for part in PARTS), flush=True)
+    print(f"{name}: " + ", ".join(f"{len(rows[subset])} {subset}" for subset in SUBSETS), flush=True)
     for line in examples.findings.lines():
         print(f"{name}: {line}", flush=True)
 

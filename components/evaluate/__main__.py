@@ -35,8 +35,8 @@ def main(name: str) -> None:
     split = open_split(Path(paths.split) / trained.config.data)
     timing = Path(paths.runs) / TIMINGS / f"{name}.json"
     metrics, plots = Path(paths.metrics) / f"{name}.json", Path(paths.plots) / name
-    found = evaluate(trained, split, evaluation_of(settings), metrics, plots, timing)
-    shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in found.items())
+    results = evaluate(trained, split, evaluation_of(settings), metrics, plots, timing)
+    shown = ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v} {k}" for k, v in results.items())
     print(f"{name} on the test subset: {shown}", flush=True)
 
 

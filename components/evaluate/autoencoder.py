@@ -20,7 +20,7 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     assert isinstance(model, Autoencoder)
     batch = image_batch(split, rows)
     reconstruction.draw(model.encoder, logits.sigmoid(), batch.targets, rows, split, folder)
-    return reconstruction.measures(logits, batch.targets)
+    return reconstruction.metrics(logits, batch.targets)
 
 
 RESULTS = Results(evaluate, reconstruction.describe)

@@ -58,17 +58,17 @@ def outcome(logits: Tensor, rows: np.ndarray, split: Split, folder: Path, worst:
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """Test accuracy and cross-entropy; confusion.csv, mistakes.png and feature_maps.png."""
-    found = outcome(logits, rows, split, folder, worst=DRAWN)
+    result = outcome(logits, rows, split, folder, worst=DRAWN)
     names = split.classes
     titles = [
-        f"{names[found.targets[i]]} as {names[found.predicted[i]]}, {found.confidence[i]:.0%}" for i in found.worst
+        f"{names[result.targets[i]]} as {names[result.predicted[i]]}, {result.confidence[i]:.0%}" for i in result.worst
     ]
     if max(map(len, names)) > LONG:
         titles = [title.replace(" as ", "\nas ") for title in titles]
-    images = split.arrays["inputs"][rows[found.worst.numpy()]]
+    images = split.arrays["inputs"][rows[result.worst.numpy()]]
     _draw_mistakes(images, titles, folder / "mistakes.png")
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-    return found.metrics
+    return result.metrics
 
 
 def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:

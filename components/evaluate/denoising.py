@@ -24,18 +24,18 @@ DRAWN = 10
 MEDIANS = (3, 5)  # sides of the filters that are tried
 
 
-def psnr(found: Tensor, clean: Tensor) -> float:
+def psnr(images: Tensor, clean: Tensor) -> float:
     """Peak signal-to-noise ratio in dB, of pixels in [0, 1]: the mean over images of -10 log10(mean squared error)."""
-    squared = (found - clean).double().flatten(1).square().mean(dim=1).clamp(min=1e-10)
+    squared = (images - clean).double().flatten(1).square().mean(dim=1).clamp(min=1e-10)
     return (-10 * squared.log10()).mean().item()
 
 
-def ssim(found: Tensor, clean: Tensor) -> float:
+def ssim(images: Tensor, clean: Tensor) -> float:
     """Structural similarity (Wang, Bovik, Sheikh and Simoncelli 2004), 1 for the same image: the mean over images."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     total = 0.0
-    for one, other in zip(found.split(1000), clean.split(1000), strict=True):
+    for one, other in zip(images.split(1000), clean.split(1000), strict=True):
         alike = structural_similarity_index_measure(one, other, data_range=1.0, reduction="sum")
         assert torch.is_tensor(alike)
         total += alike.item()
@@ -61,10 +61,10 @@ def measured(
     denoised = logits.sigmoid()
     filtered = {side: median_filter(given, side) for side in MEDIANS}
     ways = {"noisy": given, **{f"median filter, {s} x {s}": i for s, i in filtered.items()}, "this model": denoised}
-    found = {name: (psnr(images, clean), ssim(images, clean)) for name, images in ways.items()}
-    best = max(filtered, key=lambda side: found[f"median filter, {side} x {side}"][0])
-    median = found[f"median filter, {best} x {best}"]
-    rows = [[name, f"{ratio:.2f} dB", f"{alike:.3f}"] for name, (ratio, alike) in found.items()]
+    quality = {name: (psnr(images, clean), ssim(images, clean)) for name, images in ways.items()}
+    best = max(filtered, key=lambda side: quality[f"median filter, {side} x {side}"][0])
+    median = quality[f"median filter, {best} x {best}"]
+    rows = [[name, f"{ratio:.2f} dB", f"{alike:.3f}"] for name, (ratio, alike) in quality.items()]
     rows.append(["this model on images without noise", f"{psnr(of_clean.sigmoid(), clean):.2f} dB", ""])
     note = "Both against the clean test images; higher is better. PSNR: 10 dB more is a tenth of the squared "
     note += "error. SSIM: 1 for the same image."
@@ -72,11 +72,11 @@ def measured(
     triples = [("noisy", given), (f"median filter, {best} x {best}", filtered[best]), ("denoised", denoised)]
     draw_rows(folder / "denoised.png", [(name, images[shown]) for name, images in [*triples, ("clean", clean)]])
     return {
-        "psnr": found["this model"][0],
-        "psnr_noisy": found["noisy"][0],
+        "psnr": quality["this model"][0],
+        "psnr_noisy": quality["noisy"][0],
         "psnr_median": median[0],
-        "ssim": found["this model"][1],
-        "ssim_noisy": found["noisy"][1],
+        "ssim": quality["this model"][1],
+        "ssim_noisy": quality["noisy"][1],
         "ssim_median": median[1],
         "loss": errors(logits, clean).double().mean().item(),
         "examples": len(clean),
@@ -92,9 +92,9 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     clean = image_batch(split, rows).targets
     random = torch.Generator().manual_seed(model.config.seed)
     given = noisy(clean, model.config.noise, model.config.strength, random)
-    found = in_parts(model, given, next(model.parameters()).device)
+    cleaned = in_parts(model, given, next(model.parameters()).device)
     shown = one_of_each(split.arrays["targets"][rows], DRAWN)
-    return measured(clean, given, found, logits, shown, folder)
+    return measured(clean, given, cleaned, logits, shown, folder)
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ def _write(model: nn.Module, outputs: Outputs, targets: Tensor, rows: np.ndarray
     table.to_csv(folder / "confusion.csv", index=False)
     shown = range(min(DRAWN, len(rows)))
     truths = [[Box(str(names[actual[i]]), tuple(targets[i, 1:].tolist()))] for i in shown]
-    found = [[Box(str(names[predicted[i]]), tuple(outputs.boxes[i].tolist()), scores[i].item())] for i in shown]
-    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[: len(shown)]], truths, found)
+    predictions = [[Box(str(names[predicted[i]]), tuple(outputs.boxes[i].tolist()), scores[i].item())] for i in shown]
+    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[: len(shown)]], truths, predictions)
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
 
 

@@ -45,9 +45,9 @@ def kept(scores: Tensor, boxes: Tensor, own: Detections) -> Tensor:
     values, places = values.t().flatten(), places.t().flatten()
     labels = torch.arange(scores.shape[1], device=scores.device).repeat_interleave(number)
     sure = values >= own.score
-    values, found, labels = values[sure], boxes[places[sure]], labels[sure]
-    chosen = batched_nms(found, values, labels, own.nms)[:DETECTIONS]
-    detections = torch.cat([labels[chosen, None].float(), values[chosen, None], found[chosen]], dim=1)
+    values, kept_boxes, labels = values[sure], boxes[places[sure]], labels[sure]
+    chosen = batched_nms(kept_boxes, values, labels, own.nms)[:DETECTIONS]
+    detections = torch.cat([labels[chosen, None].float(), values[chosen, None], kept_boxes[chosen]], dim=1)
     padding = torch.tensor([-1.0, 0, 0, 0, 0, 0], device=scores.device).expand(DETECTIONS - len(chosen), 6)
     return torch.cat([detections, padding])
 
@@ -61,11 +61,11 @@ def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[st
     from torchmetrics.detection import MeanAveragePrecision
 
     counted = MeanAveragePrecision(iou_type="bbox", extended_summary=True)
-    found = [
+    predicted = [
         {"boxes": d[:, 2:], "scores": d[:, 1], "labels": d[:, 0].int()} for d in (d[d[:, 0] >= 0] for d in detections)
     ]
     truth = [{"boxes": o[:, 1:], "labels": o[:, 0].int()} for o in (o[o[:, 0] >= 0] for o in objects)]
-    counted.update(found, truth)
+    counted.update(predicted, truth)
     result = counted.compute()
     means = {"map_50": result["map_50"].item(), "map": result["map"].item(), "mar": result["mar_100"].item()}
     # precision: (overlaps from 0.5, recalls, classes, ranges of area from all, numbers of detections up to 100)
@@ -88,7 +88,7 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
     shown = slice(min(DRAWN, len(rows)))
     names = split.classes
     true = [[Box(names[int(o[0])], tuple(o[1:].tolist())) for o in image if o[0] >= 0] for image in objects[shown]]
-    found = [
+    predictions = [
         [
             Box(names[int(d[0])], tuple(d[2:].tolist()), d[1].item())
             for d in image[:SHOWN]
@@ -96,7 +96,7 @@ def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, fol
         ]
         for image in detections[shown]
     ]
-    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, found)
+    draw_boxes(folder / "predictions.png", split.arrays["inputs"][rows[shown]], true, predictions)
     return {**means, "examples": len(rows)}
 
 

@@ -30,6 +30,6 @@ class Config(Section):
 
 def evaluation_of(settings: Params) -> Config:
     """That section of params.yaml."""
-    found = settings.sections["evaluation"]
-    assert isinstance(found, Config)
-    return found
+    section = settings.sections["evaluation"]
+    assert isinstance(section, Config)
+    return section

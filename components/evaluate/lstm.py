@@ -21,27 +21,27 @@ SHOWN = 6
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """Test accuracy and cross-entropy; confusion.csv and a table of the surest mistakes."""
-    found = outcome(logits, rows, split, folder, worst=SHOWN)
+    result = outcome(logits, rows, split, folder, worst=SHOWN)
     assert split.text is not None
     names = split.classes
     told = [
         [
-            names[found.targets[i]],
-            f"{names[found.predicted[i]]}, {found.confidence[i]:.0%}",
+            names[result.targets[i]],
+            f"{names[result.predicted[i]]}, {result.confidence[i]:.0%}",
             split.text.read_back(split.arrays["inputs"][rows[i]]),
         ]
-        for i in found.worst.tolist()
+        for i in result.worst.tolist()
     ]
     note = "What the model saw of each text: its words after all steps; … stands for a word that it does not know."
     write_tables(folder, [Table("Worst mistakes on the test subset", ["actual", "predicted", "text"], told, note)])
-    return found.metrics
+    return result.metrics
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
     """Each text's class, its probability, how many words it has, and how many of them the model does not know."""
     words, unknown = (inputs != PADDING).sum(dim=1).tolist(), (inputs == UNKNOWN).sum(dim=1).tolist()
-    found = classification.describe(model, data, inputs, logits)
-    return [{**own, "words": w, "unknown": u} for own, w, u in zip(found, words, unknown, strict=True)]
+    described = classification.describe(model, data, inputs, logits)
+    return [{**own, "words": w, "unknown": u} for own, w, u in zip(described, words, unknown, strict=True)]
 
 
 RESULTS = Results(evaluate, describe)

@@ -17,7 +17,7 @@ from components.plots.image_rows import draw_codes, draw_rows, one_of_each
 DRAWN = 10
 
 
-def measures(logits: Tensor, targets: Tensor) -> dict[str, float]:
+def metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
     """Binary cross-entropy in nats, the mean over pixels; rounded accuracy; the number of examples."""
     return {
         "rounded_accuracy": rounded_accuracy(logits, targets).double().mean().item(),
@@ -26,14 +26,16 @@ def measures(logits: Tensor, targets: Tensor) -> dict[str, float]:
     }
 
 
-def draw(encoder: nn.Module, found: Tensor, images: Tensor, rows: np.ndarray, split: Split, folder: Path) -> None:
+def draw(
+    encoder: nn.Module, reconstructions: Tensor, images: Tensor, rows: np.ndarray, split: Split, folder: Path
+) -> None:
     """reconstructions.png: originals over reconstructions; codes.png: every image's code as a point.
 
     found: the reconstructions of `images`, the test subset's, both (examples, channels, height, width) in [0, 1].
     """
     targets = split.arrays["targets"][rows]
     shown = one_of_each(targets, DRAWN)
-    pairs = [("images of the test subset", images[shown]), ("the same, from their codes alone", found[shown])]
+    pairs = [("images of the test subset", images[shown]), ("the same, from their codes alone", reconstructions[shown])]
     draw_rows(folder / "reconstructions.png", pairs)
     codes = in_parts(encoder, images, next(encoder.parameters()).device)
     width = codes.shape[1]
@@ -46,7 +48,7 @@ def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -
     """Each image's reconstruction error and its code."""
     with torch.inference_mode():
         codes: Tensor = model.encoder(inputs)  # type: ignore[operator]
-    found = zip(errors(logits, inputs).tolist(), codes.tolist(), strict=True)
+    pairs = zip(errors(logits, inputs).tolist(), codes.tolist(), strict=True)
     return [
-        {"reconstruction_error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in found
+        {"reconstruction_error": round(error, 5), "code": [round(value, 4) for value in code]} for error, code in pairs
     ]

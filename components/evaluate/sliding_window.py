@@ -27,12 +27,12 @@ def predict(own: Detections, model: SlidingWindow, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
     windows = model.config.windows
     boxes = windows.boxes().to(images.device)
-    found = []
+    detections = []
     for image in images:
         crops = windows.crops(image, torch.arange(len(boxes)))
         logits = torch.cat([model(part).float() for part in crops.split(WINDOWS_AT_ONCE)])
-        found.append(detectors.kept(logits.softmax(dim=1)[:, :-1], boxes, own))
-    return torch.stack(found).cpu()
+        detections.append(detectors.kept(logits.softmax(dim=1)[:, :-1], boxes, own))
+    return torch.stack(detections).cpu()
 
 
 def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:

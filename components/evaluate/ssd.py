@@ -25,11 +25,11 @@ from components.plots.metric import Metric
 def predict(own: Detections, model: SSD, images: Tensor) -> Tensor:
     """The detections in each image, as many_objects has them, on the CPU."""
     outputs: Outputs = each(Tensor.float, model(images))
-    found = [
+    detections = [
         detectors.kept(scores, decoded(offsets, boxes), own)
         for offsets, boxes, scores in zip(outputs.offsets, outputs.boxes, outputs.scores(), strict=True)
     ]
-    return torch.stack(found).cpu()
+    return torch.stack(detections).cpu()
 
 
 def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:

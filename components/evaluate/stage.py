@@ -37,13 +37,13 @@ def predictions_of(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device)
     size = trained.config.batch_size
-    found, seconds = [], []
+    outputs, seconds = [], []
     for start in range(0, len(rows), size):
         images = trained.task.batch(split, rows[start : start + size]).to(device).inputs
         started = time.perf_counter()
-        found.append(predict(model, images))
+        outputs.append(predict(model, images))
         seconds.append((time.perf_counter() - started) / len(images))
-    return model, joined(found), 1000 * statistics.median(seconds[1:] or seconds)
+    return model, joined(outputs), 1000 * statistics.median(seconds[1:] or seconds)
 
 
 def evaluate(
@@ -62,11 +62,11 @@ def evaluate(
     results, own = results_of(trained.task.name, evaluation), getattr(evaluation, trained.task.name, None)
     model, predictions, milliseconds = predictions_of(results.predict, trained, split, rows)
     with whole_folder(plots) as folder:
-        found = dict(results.evaluate(model, predictions, rows, split, folder))
+        figures = dict(results.evaluate(model, predictions, rows, split, folder))
         write_names(folder, results.metrics)
         (folder / EVALUATION).write_text(own.model_dump_json(indent=1) if own else "{}", encoding="utf-8")
         for name in CARRIED:
             shutil.copyfile(trained.folder / name, folder / name)
     write_whole(timing, json.dumps({"milliseconds_per_example": milliseconds}) + "\n")
-    write_whole(metrics, json.dumps(found, indent=1) + "\n")
-    return found
+    write_whole(metrics, json.dumps(figures, indent=1) + "\n")
+    return figures

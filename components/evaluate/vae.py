@@ -74,17 +74,17 @@ def evaluate(model: nn.Module, outputs: Outputs, rows: np.ndarray, split: Split,
     config, device = model.config, next(model.parameters()).device
     random = torch.Generator().manual_seed(config.seed)
     batch = draw(config, image_batch(split, rows), random)
-    found: Outputs = in_parts(model, batch.inputs, device)
-    reconstruction, kl = (term.double().mean().item() for term in terms(found, batch.targets))
-    reconstructed = found.logits.sigmoid().unflatten(1, model.shape)
+    drawn: Outputs = in_parts(model, batch.inputs, device)
+    reconstruction, kl = (term.double().mean().item() for term in terms(drawn, batch.targets))
+    reconstructed = drawn.logits.sigmoid().unflatten(1, model.shape)
     reconstructions.draw(model.encoder, reconstructed, batch.targets, rows, split, folder)
     decode = decoder_of(model.decoder, device)
     draw_samples(decode, config.bottleneck, folder / "samples.png")
-    draw_interpolation(decode, found.mean, split.arrays["targets"][rows], folder / "interpolation.png")
+    draw_interpolation(decode, drawn.mean, split.arrays["targets"][rows], folder / "interpolation.png")
     # Burda, Grosse and Salakhutdinov 2016, section 5: a number of the code is in use if its mean varies.
-    used = int((found.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
-    found_terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
-    return {**found_terms, "loss": reconstruction + config.beta * kl, "numbers_in_use": used, "examples": len(rows)}
+    used = int((drawn.mean.var(dim=0) > USED).sum()) if len(rows) > 1 else config.bottleneck
+    bound = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
+    return {**bound, "loss": reconstruction + config.beta * kl, "numbers_in_use": used, "examples": len(rows)}
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.data.arrays import DataSpec, Split
-from components.data.text.vocabulary import FIRST, PADDING, UNKNOWN, Text, numbers_by_word
+from components.data.text.vocabulary import FIRST, PADDING, UNKNOWN, Text, ids_by_word
 from components.evaluate.evaluation import Words
 from components.evaluate.results import Results
 from components.models.families.word2vec import Outputs, Word2Vec
@@ -24,20 +24,20 @@ from components.plots.tables import Table, write_tables
 NEAREST, MAPPED = 5, 70
 
 
-def nearest_words(vectors: Tensor, numbers: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:
-    """For each word's number the `count` nearest by cosine: (number, cosine), the nearest first.
+def nearest_words(vectors: Tensor, ids: Sequence[int], count: int, among: int) -> list[list[tuple[int, float]]]:
+    """For each word's id the `count` nearest by cosine: (id, cosine), the nearest first.
 
     among: of this many most frequent words; vectors of rare ones are hardly trained.
     """
     with torch.inference_mode():
         unit = functional.normalize(vectors.detach().float(), dim=1)
-        own = torch.tensor(list(numbers), dtype=torch.long, device=unit.device)
+        own = torch.tensor(list(ids), dtype=torch.long, device=unit.device)
         others = torch.arange(FIRST, min(len(unit), FIRST + among), device=unit.device)
         cosines = unit[own] @ unit[others].T
         cosines[own[:, None] == others] = -torch.inf
-        found = cosines.topk(min(count, max(0, len(others) - 1)), dim=1)
-    pairs = zip((found.indices + FIRST).tolist(), found.values.tolist(), strict=True)
-    return [list(zip(numbers, cosines, strict=True)) for numbers, cosines in pairs]
+        nearest = cosines.topk(min(count, max(0, len(others) - 1)), dim=1)
+    pairs = zip((nearest.indices + FIRST).tolist(), nearest.values.tolist(), strict=True)
+    return [list(zip(ids, cosines, strict=True)) for ids, cosines in pairs]
 
 
 def shown_words(text: Text, wanted: Sequence[str]) -> list[str]:
@@ -49,10 +49,10 @@ def shown_words(text: Text, wanted: Sequence[str]) -> list[str]:
 def _write(vectors: Tensor, text: Text, wanted: Sequence[str], among: int, folder: Path) -> None:
     """The table of nearest words, and words.png."""
     words = shown_words(text, wanted)
-    places = numbers_by_word(text)
+    places = ids_by_word(text)
     rows = []
-    for word, found in zip(words, nearest_words(vectors, [places[w] for w in words], NEAREST, among), strict=True):
-        rows.append([word, ", ".join(f"{text.words[n - FIRST]} {cosine:.2f}" for n, cosine in found)])
+    for word, neighbours in zip(words, nearest_words(vectors, [places[w] for w in words], NEAREST, among), strict=True):
+        rows.append([word, ", ".join(f"{text.words[n - FIRST]} {cosine:.2f}" for n, cosine in neighbours)])
     note = f"By the cosine between vectors, of the {among:,} most frequent words. All that the training saw is "
     note += "which words stand near each other."
     write_tables(folder, [Table("Nearest words", ["word", f"its nearest {NEAREST}"], rows, note)])
@@ -87,8 +87,8 @@ def evaluate(
     assert isinstance(model, Word2Vec)
     assert split.text is not None
     _write(model.vectors.weight, split.text, own.shown, own.nearest_of, folder)
-    found = (outputs.loss.double() / outputs.pairs.double().clamp(min=1)).mean().item()
-    return {"loss": found, "examples": len(rows), "vocabulary": len(split.text.words)}
+    loss = (outputs.loss.double() / outputs.pairs.double().clamp(min=1)).mean().item()
+    return {"loss": loss, "examples": len(rows), "vocabulary": len(split.text.words)}
 
 
 def describe(own: Words, model: nn.Module, data: DataSpec, inputs: Tensor, outputs: Outputs) -> list[dict[str, Any]]:
@@ -96,13 +96,13 @@ def describe(own: Words, model: nn.Module, data: DataSpec, inputs: Tensor, outpu
     assert isinstance(model, Word2Vec)
     assert data.text is not None
     described = []
-    for numbers in inputs.tolist():
-        known = list(dict.fromkeys(n for n in numbers if n > UNKNOWN))
+    for ids in inputs.tolist():
+        known = list(dict.fromkeys(n for n in ids if n > UNKNOWN))
         nearest = nearest_words(model.vectors.weight, known, NEAREST, own.nearest_of)
         named = [{data.text.words[n - FIRST]: round(c, 4) for n, c in pairs} for pairs in nearest]
-        found = {data.text.words[n - FIRST]: near for n, near in zip(known, named, strict=True)}
-        words, unknown = sum(n != PADDING for n in numbers), numbers.count(UNKNOWN)
-        described.append({"nearest": found, "words": words, "unknown": unknown})
+        neighbours = {data.text.words[n - FIRST]: near for n, near in zip(known, named, strict=True)}
+        words, unknown = sum(n != PADDING for n in ids), ids.count(UNKNOWN)
+        described.append({"nearest": neighbours, "words": words, "unknown": unknown})
     return described
 
 

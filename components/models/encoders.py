@@ -103,21 +103,21 @@ def name_of(shape: Shape, filters: Sequence[int], widths: Sequence[int], mean: b
 
 def named_encoder(name: str) -> Encoder | None:
     """The untrained encoder of that name; None if it is no encoder's name."""
-    found = NAME.fullmatch(name)
-    if found is None:
+    match = NAME.fullmatch(name)
+    if match is None:
         return None
-    numbers = [int(number) for number in found.group(1, 2, 3)]
-    filters = [int(part) for part in found[4].replace("c", "").split("_") if part]
-    widths = [int(part) for part in found[5].split("_") if part]
+    numbers = [int(number) for number in match.group(1, 2, 3)]
+    filters = [int(part) for part in match[4].replace("c", "").split("_") if part]
+    widths = [int(part) for part in match[5].split("_") if part]
     if not all((*numbers, *filters, *widths)):
         return None
-    return Encoder(tuple(numbers), filters, widths, mean=bool(found[6]))
+    return Encoder(tuple(numbers), filters, widths, mean=bool(match[6]))
 
 
 def takes(name: str) -> Shape | None:
     """The shape of an image that an encoder of that name takes; None if it is no encoder's name."""
-    found = NAME.fullmatch(name)
-    return tuple(int(number) for number in found.group(1, 2, 3)) if found else None
+    match = NAME.fullmatch(name)
+    return tuple(int(number) for number in match.group(1, 2, 3)) if match else None
 
 
 @torch.inference_mode()

@@ -109,12 +109,12 @@ def data_as_it_is(config: Any, data: DataSpec) -> DataSpec:
 class Goal:
     """The metric of the validation subset by which trainings of a family are compared, and whether more is better."""
 
-    measure: str
+    metric: str
     more: bool
 
     @property
     def sign(self) -> int:
-        """Times the measure: what is better the larger it is."""
+        """Times the metric: what is better the larger it is."""
         return 1 if self.more else -1
 
 

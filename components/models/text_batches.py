@@ -12,7 +12,7 @@ BATCHES_IN_A_POOL = 50
 
 
 def text_batch(split: Split, rows: np.ndarray) -> Batch:
-    """Words' numbers int64, (rows, words of the longest), 0 behind a shorter text; class numbers int64, (rows,)."""
+    """Token ids, int64, (rows, words of the longest), 0 behind a shorter text; class numbers int64, (rows,)."""
     longest = max(1, int(split.arrays["lengths"][rows].max()))
     inputs = torch.from_numpy(split.arrays["inputs"][rows, :longest].astype(np.int64))
     return Batch(inputs, torch.from_numpy(split.arrays["targets"][rows]))

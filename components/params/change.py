@@ -35,8 +35,8 @@ def apply(file: Path, section: str, values: Values) -> None:
 
 def _value(node: Node, key: str) -> Node:
     assert isinstance(node, MappingNode), "the file was loaded before"
-    found: Node = next(value for name, value in node.value if name.value == key)
-    return found
+    value: Node = next(value for name, value in node.value if name.value == key)
+    return value
 
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:

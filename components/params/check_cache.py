@@ -22,10 +22,10 @@ CODE = Path(__file__).resolve().parents[1]
 
 def digest_of(text: str) -> str:
     """Of a params.yaml's text, of pydantic's version and of all code here, which may declare its sections."""
-    found = hashlib.sha256(f"{pydantic.VERSION}\n{text}".encode())
+    digest = hashlib.sha256(f"{pydantic.VERSION}\n{text}".encode())
     for file in sorted(CODE.rglob("*.py")):
-        found.update(file.read_bytes())
-    return found.hexdigest()
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def is_verified(digest: str, runs: Path) -> bool:
@@ -47,7 +47,7 @@ def remember(digest: str, runs: Path, told: Mapping[str, Any]) -> None:
 
 def _record(runs: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((runs / NAME).read_text(encoding="utf-8"))
+        remembered = json.loads((runs / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return remembered if isinstance(remembered, dict) else {}

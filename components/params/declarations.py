@@ -44,8 +44,8 @@ def section_type(name: str) -> type[Section] | None:
     """The type of a section; None if no module declares it."""
     for package in PACKAGES:
         if name in declared_in(package):
-            found: type[Section] = _imported(f"{package}.{name}").Config
-            return found
+            config: type[Section] = _imported(f"{package}.{name}").Config
+            return config
     return None
 
 

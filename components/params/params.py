@@ -49,7 +49,7 @@ class Paths(Section):
 class Promotion(Section):
     """When a newly trained model takes the promoted one's place."""
 
-    margin: float = Field(ge=0, lt=1, description="0 <= margin < 1: a fraction of the promoted model's measure")
+    margin: float = Field(ge=0, lt=1, description="0 <= margin < 1: a fraction of the promoted model's metric")
     tag: bool = Field(description="true | false: whether a scheduled run marks what it promotes in git")
 
 

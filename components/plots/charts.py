@@ -34,13 +34,13 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def curves(history: pd.DataFrame, measure: str, label: str, kept: int) -> str:
-    """A measure over the epochs, in training and in validation, with the epoch whose weights were kept."""
+def curves(history: pd.DataFrame, metric: str, label: str, kept: int) -> str:
+    """A metric over the epochs, in training and in validation, with the epoch whose weights were kept."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axis = figure.subplots()
-        axis.plot(history["epoch"], history[measure], color=TRAINING, marker=".", label="training")
-        column = f"validation_{measure}"
+        axis.plot(history["epoch"], history[metric], color=TRAINING, marker=".", label="training")
+        column = f"validation_{metric}"
         axis.plot(history["epoch"], history[column], color=VALIDATION, marker=".", label="validation")
         axis.axvline(kept, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
         axis.set(xlabel="epoch", ylabel=label)

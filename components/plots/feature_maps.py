@@ -20,11 +20,11 @@ def first_maps(model: nn.Module, image: np.ndarray) -> list[tuple[str, np.ndarra
 
     image: uint8 (channels, height, width).
     """
-    found: dict[tuple[int, ...], tuple[str, np.ndarray]] = {}
+    maps: dict[tuple[int, ...], tuple[str, np.ndarray]] = {}
 
     def record(name: str) -> Any:
         def keep(_: nn.Module, __: Any, output: Tensor) -> None:
-            found.setdefault(tuple(output.shape[2:]), (name, output[0].float().cpu().numpy()))
+            maps.setdefault(tuple(output.shape[2:]), (name, output[0].float().cpu().numpy()))
 
         return keep
 
@@ -35,7 +35,7 @@ def first_maps(model: nn.Module, image: np.ndarray) -> list[tuple[str, np.ndarra
     finally:
         for hook in hooks:
             hook.remove()
-    return list(found.values())[:LAYERS_SHOWN]
+    return list(maps.values())[:LAYERS_SHOWN]
 
 
 def draw_first_layers(model: nn.Module, image: np.ndarray, file: Path) -> None:

@@ -84,8 +84,8 @@ def _laid_out(codes: np.ndarray) -> np.ndarray:
     start = PCA(2, random_state=0).fit_transform(codes)
     start = start / max(float(start[:, 0].std()), 1e-12) * 1e-4  # as scikit-learn scales its own start by PCA
     perplexity = min(30.0, (len(codes) - 1) / 3)
-    found: np.ndarray = TSNE(2, perplexity=perplexity, init=start, random_state=0, max_iter=500).fit_transform(codes)
-    return found
+    places: np.ndarray = TSNE(2, perplexity=perplexity, init=start, random_state=0, max_iter=500).fit_transform(codes)
+    return places
 
 
 def one_of_each(targets: np.ndarray, count: int) -> np.ndarray:
@@ -96,5 +96,5 @@ def one_of_each(targets: np.ndarray, count: int) -> np.ndarray:
 
 
 def _pixels(images: Tensor) -> np.ndarray:
-    found: np.ndarray = images.detach().float().clamp(0, 1).cpu().numpy()
-    return found
+    array: np.ndarray = images.detach().float().clamp(0, 1).cpu().numpy()
+    return array

@@ -39,7 +39,9 @@ class Box(NamedTuple):
     score: float | None = None
 
 
-def draw_boxes(file: Path, images: np.ndarray, truths: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]]) -> None:
+def draw_boxes(
+    file: Path, images: np.ndarray, truths: Sequence[Sequence[Box]], predictions: Sequence[Sequence[Box]]
+) -> None:
     """Images, uint8 (n, 3, height, width), four in a row, each with its true and its predicted boxes."""
     if not len(images):
         figure = new_figure(0.5)
@@ -52,7 +54,7 @@ def draw_boxes(file: Path, images: np.ndarray, truths: Sequence[Sequence[Box]], 
     head = 0.3
     figure = new_figure(head + -(-len(images) // COLUMNS) * step)
     _legend(figure)
-    for index, (image, true, predicted) in enumerate(zip(images, truths, found, strict=True)):
+    for index, (image, true, predicted) in enumerate(zip(images, truths, predictions, strict=True)):
         row, column = divmod(index, COLUMNS)
         left, top = column * (side + GAP), head + row * step
         names = Counter(box.label for box in true)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from components.data.arrays import SUMMARY, Part, Split, open_split, save_split
+from components.data.arrays import SUMMARY, Split, Subset, open_split, save_split
 from components.errors import UserError
 from components.files import whole_folder
 from components.models.pretrained import Pretrained, PretrainedConfig, digest_of
@@ -88,13 +88,13 @@ def _store(model: Pretrained, config: PretrainedConfig, examples: Split, folder:
     device = next(model.parameters()).device
     for start in tqdm(range(0, len(kept), config.batch_size), desc="features", unit="batch", disable=None):
         images = read_inputs(examples, kept[start : start + config.batch_size]).to(device)
-        found = _as_array(model.beginning(images).cpu())
+        computed = _as_array(model.beginning(images).cpu())
         if features is None:
-            shape = (len(kept), *found.shape[1:])
-            features = np.lib.format.open_memmap(scratch / "features.npy", "w+", found.dtype, shape)
-        features[start : start + len(found)] = found
+            shape = (len(kept), *computed.shape[1:])
+            features = np.lib.format.open_memmap(scratch / "features.npy", "w+", computed.dtype, shape)
+        features[start : start + len(computed)] = computed
     assert features is not None
-    rows: dict[Part, np.ndarray] = {
+    rows: dict[Subset, np.ndarray] = {
         "train": np.searchsorted(kept, examples.rows["train"]),
         "validation": np.searchsorted(kept, examples.rows["validation"]),
         "test": np.empty(0, dtype=np.int64),
@@ -108,7 +108,7 @@ def _save(
     folder: Path,
     examples: Split,
     arrays: Mapping[str, np.ndarray],
-    rows: Mapping[Part, np.ndarray],
+    rows: Mapping[Subset, np.ndarray],
     images: tuple[int, ...] | None,
 ) -> None:
     save_split(folder, arrays, rows, examples.classes, images=images, grey_bits=examples.grey_bits)

@@ -136,6 +136,6 @@ def _check_named_digest(file: Path) -> None:
     """torch's hub writes the first eight hexadecimal digits of the SHA-256 into the name: vgg16-397923af.pth."""
     expected = file.stem.rsplit("-", 1)[-1]
     with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if not found.startswith(expected):
-        raise FetchError(f"{file.name} is not the published file: its SHA-256 is {found}")
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise FetchError(f"{file.name} is not the published file: its SHA-256 is {digest}")

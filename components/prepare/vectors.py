@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from components.data.arrays import Split, open_split
-from components.data.text.vocabulary import FIRST, numbers_by_word
+from components.data.text.vocabulary import FIRST, ids_by_word
 from components.errors import UserError
 from components.files import whole_folder
 from components.models import artifact
@@ -46,8 +46,8 @@ def prepare(name: str, config: lstm.Config, split: Split, source: Path, target: 
         if config.encoding == "word2vec":
             vectors = vectors_for(name, config, split, source)
             save_file({"vectors": vectors}, folder / FILE)
-            found = int(vectors.any(dim=1).sum())
-            said = f"vectors of {found} of {len(vectors) - FIRST} words from {source.name}"
+            known = int(vectors.any(dim=1).sum())
+            said = f"vectors of {known} of {len(vectors) - FIRST} words from {source.name}"
         else:
             said = f"no vectors: lstm.encoding is {config.encoding}"
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -64,11 +64,11 @@ def vectors_for(name: str, config: lstm.Config, split: Split, source: Path) -> T
         raise UserError(
             f"{name}.embedding: {config.embedding}, but word2vec.dimensions is {given.shape[1]}; make them the same"
         )
-    places = numbers_by_word(trained.spec.text)
+    places = ids_by_word(trained.spec.text)
     vectors = torch.zeros(FIRST + len(split.text.words), config.embedding)
-    for number, word in enumerate(split.text.words, FIRST):
+    for token, word in enumerate(split.text.words, FIRST):
         if word in places:
-            vectors[number] = given[places[word]]
+            vectors[token] = given[places[word]]
     if not vectors.any():
         raise UserError(
             f"{name}.encoding: word2vec knows none of the words of {config.data}; set word2vec.data: {config.data}, "

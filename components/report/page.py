@@ -111,42 +111,42 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
 
 def sweep_chapters(sweeps: Path) -> list[Chapter]:
     """The chapters of the sweeps, from the folders that tune/results.py wrote."""
-    found = []
+    chapters = []
     for file in sorted(sweeps.glob(f"*/{SWEEP}")):
         folder = file.parent
         said = json.loads(file.read_text(encoding="utf-8"))
         heading, tables = read_tables(folder)
         headline = [(label, value) for label, value in said["headline"]]
         name = f"sweep_{folder.name}"
-        found.append(Chapter(name, heading, headline, said["finding"], [], tables, _images(folder), {}))
-    return found
+        chapters.append(Chapter(name, heading, headline, said["finding"], [], tables, _images(folder), {}))
+    return chapters
 
 
 def ways(metrics: Mapping[str, dict[str, float]], timings: Path) -> list[Way]:
     """The detectors of many objects, if there are several to compare."""
-    found = []
+    rows = []
     for name, own in metrics.items():
         if "windows" in own:
             file = timings / f"{name}.json"
             # Times are no outputs of a stage: where DVC brought the metrics from its cache, there is none.
             timing = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
             milliseconds = f"{timing['milliseconds_per_example']:.0f}" if timing else "not measured here"
-            found.append(
+            rows.append(
                 Way(name, f"{own['windows']:,}", milliseconds, f"{own['map_50']:.1%}", f"{own['map']:.1%}"),
             )
-    return found if len(found) > 1 else []
+    return rows if len(rows) > 1 else []
 
 
 def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapter]) -> Table | None:
     """The baselines and the networks that classify the same texts, by test accuracy; None where either is missing."""
     by_name = {each.name: each.config for each in chapters}
-    found = [
+    baselines = [
         (by_name[name]["data"], tfidf.NAMES[kind], f"TF-IDF, {frequency} counts", accuracy)
         for name, own in metrics.items()
         for kind in tfidf.NAMES.keys() & own.keys()
         for frequency, accuracy in own[kind].items()
     ]
-    texts = {data for data, *_ in found}
+    texts = {data for data, *_ in baselines}
     networks = [
         (config["data"], name, ", ".join(config[key] for key in ("cell", "encoding") if key in config), accuracy)
         for name, config in by_name.items()
@@ -154,7 +154,7 @@ def classifiers(metrics: Mapping[str, dict[str, Any]], chapters: Sequence[Chapte
     ]
     if not networks:
         return None
-    ranked = sorted([*found, *networks], key=lambda row: (row[0], -row[3], row[1:3]))
+    ranked = sorted([*baselines, *networks], key=lambda row: (row[0], -row[3], row[1:3]))
     rows = [[data, name, kind, f"{accuracy:.2%}"] for data, name, kind, accuracy in ranked]
     note = (
         "The same training and test subset for all; the networks keep the epoch that is best on the validation subset."
@@ -220,15 +220,15 @@ def write_report(
     )
     if not files:
         raise UserError(f"{metrics}: no metrics here; `dvc repro` makes them")
-    found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
-    chapters = [chapter(name, own, plots / name) for name, own in found.items()]
-    compared = classifiers(found, chapters)
+    metrics_of = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
+    chapters = [chapter(name, own, plots / name) for name, own in metrics_of.items()]
+    compared = classifiers(metrics_of, chapters)
     chapters += sweep_chapters(sweeps) if sweeps else []
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template(TEMPLATE.name).render(
-        chapters=chapters, ways=ways(found, timings), classifiers=compared
+        chapters=chapters, ways=ways(metrics_of, timings), classifiers=compared
     )
     with whole_folder(target) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")

@@ -40,12 +40,12 @@ def main(name: str) -> None:
         return open_split(Path(paths.split) / data)
 
     with whole_folder(Path(paths.plots) / name) as folder:
-        found = evaluate(config, models, splits, folder)
+        results = evaluate(config, models, splits, folder)
         write_names(folder, names)
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(found, indent=1) + "\n")
+    write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(results, indent=1) + "\n")
     shown = ", ".join(
-        f"{key} {value:.4f}" if isinstance(value, float) else f"{value} {key}" for key, value in found.items()
+        f"{key} {value:.4f}" if isinstance(value, float) else f"{value} {key}" for key, value in results.items()
     )
     print(f"{name}: {shown}", flush=True)
 

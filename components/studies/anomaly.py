@@ -38,11 +38,11 @@ class Config(Section):
 
 def scores(model: nn.Module, images: Tensor) -> Tensor:
     """(images,): the reconstruction error in nats per pixel; of a VAE the negative evidence lower bound in nats."""
-    found = in_parts(model, images, next(model.parameters()).device)
+    outputs = in_parts(model, images, next(model.parameters()).device)
     if isinstance(model, vae.VAE):
-        reconstruction, kl = vae.terms(found, images)
+        reconstruction, kl = vae.terms(outputs, images)
         return reconstruction + kl
-    return errors(found, images)
+    return errors(outputs, images)
 
 
 def evaluate(

@@ -95,7 +95,7 @@ def measure(config: Config, cell: Cell, memory: int) -> Reach:
         torch.manual_seed(0)
         model = FirstSign(cell, config.width, memory)
         values, signs = sequences(config.batch_size, config.steps, random)
-        found = gradients_by_step(model.double(), values.double(), signs)  # in float32 they are soon 0
+        norms = gradients_by_step(model.double(), values.double(), signs)  # in float32 they are soon 0
         model.float()
         optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
         for _ in range(config.training_steps):
@@ -107,7 +107,7 @@ def measure(config: Config, cell: Cell, memory: int) -> Reach:
     values, signs = sequences(TESTED, config.steps, random)
     with torch.inference_mode():
         right = (model(values).argmax(dim=1) == signs).double().mean().item()
-    return Reach(found, right)
+    return Reach(norms, right)
 
 
 @contextmanager
@@ -131,13 +131,13 @@ def reaches(config: Config) -> dict[str, Reach]:
         }
 
 
-def draw(config: Config, found: dict[str, Reach], file: Path) -> None:
+def draw(config: Config, reached: dict[str, Reach], file: Path) -> None:
     """The gradients by step of each kind of network on a logarithmic scale, with what each learnt."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axis = figure.subplots()
-    for name, reach in found.items():
+    for name, reach in reached.items():
         kind = METRICS[name].label.removeprefix("accuracy of ")
         label = f"{kind}: after {config.training_steps} training steps right in {reach.accuracy:.0%}"
         axis.plot(range(1, config.steps + 1), reach.gradients, color=COLOURS[name], label=label)
@@ -154,7 +154,7 @@ def evaluate(
     config: Config, models: Callable[[str], Artifact], splits: Callable[[str], Split], folder: Path
 ) -> dict[str, float]:
     """The accuracy of each kind of network after its training, and gradient_reach.png."""
-    found = reaches(config)
-    draw(config, found, folder / "gradient_reach.png")
+    reached = reaches(config)
+    draw(config, reached, folder / "gradient_reach.png")
     write_tables(folder, [], "How far back gradients reach: why an LSTM")
-    return {name: reach.accuracy for name, reach in found.items()}
+    return {name: reach.accuracy for name, reach in reached.items()}

@@ -60,5 +60,5 @@ def evaluate(
     note = "Each point is an image of the test subset by the two numbers of its code.\nNo training saw the classes."
     draw_codes(folder / "codes.png", codes, split.arrays["targets"][test], split.classes, note)
     write_tables(folder, [], f"All codes of a VAE on one page, on {config.data}")
-    found = validate(training, "test")
-    return {**{key: found[key] for key in ("elbo", "reconstruction", "kl")}, "examples": len(test)}
+    metrics = validate(training, "test")
+    return {**{key: metrics[key] for key in ("elbo", "reconstruction", "kl")}, "examples": len(test)}

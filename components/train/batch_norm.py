@@ -24,9 +24,9 @@ def trained(model: nn.Module) -> list[_BatchNorm]:
     """The batch norms of a model whose statistics training changes; those of frozen layers stay as they are."""
     was = model.training
     model.train()
-    found = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
     model.train(was)
-    return found
+    return layers
 
 
 @contextmanager

@@ -132,10 +132,10 @@ def newest_state(run: Location) -> tuple[State, Location] | tuple[None, None]:
     Raises UserError when the storage fails: what it holds is then not passed over.
     """
     names = [n for n in run.files() if n == FINISHED or fnmatch(n, f"{ATTEMPTS}/*/checkpoint_*/{STATE_FILE}")]
-    found = [(state, run / name) for name in names if (state := try_load(run / name)) is not None]
-    if not found:
+    states = [(state, run / name) for name in names if (state := try_load(run / name)) is not None]
+    if not states:
         return None, None
-    return max(found, key=lambda pair: len(pair[0]["history"]))
+    return max(states, key=lambda pair: len(pair[0]["history"]))
 
 
 def try_load(file: Location) -> State | None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from components.data.arrays import Part, Split
+from components.data.arrays import Split, Subset
 from components.errors import UserError
 from components.models.outputs import each
 from components.models.task import Batch, Task, TrainingConfig, frozen, untrained
@@ -187,33 +187,33 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return nullcontext()
 
 
-def _batch_size(config: TrainingConfig, part: Part) -> int:
+def _batch_size(config: TrainingConfig, subset: Subset) -> int:
     """Examples of a global batch. Where no gradients are kept, a small network has room for more at once."""
-    if part == "train" or not config.small:
+    if subset == "train" or not config.small:
         return config.batch_size
     return min(4 * config.batch_size, max(config.batch_size, VALIDATED_AT_ONCE))
 
 
-def _cuts(training: Training, rows: int, part: Part) -> list[int]:
+def _cuts(training: Training, rows: int, subset: Subset) -> list[int]:
     """Where each global batch begins, and the end of the last.
 
     In training with batch norm each worker needs two examples, or it could normalise none: a last batch with fewer
     joins the one before.
     """
-    begins = [*range(0, rows, _batch_size(training.config, part))]
-    if training.norms and part == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
+    begins = [*range(0, rows, _batch_size(training.config, subset))]
+    if training.norms and subset == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
         begins.pop()
     return [*begins, rows]
 
 
-def _batches(training: Training, part: Part, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
+def _batches(training: Training, subset: Subset, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
     """This worker's share of each global batch, with its own and the global number of examples.
 
     A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
     """
-    size = _batch_size(training.config, part)
-    ordered = training.task.order(training.split, training.split.rows[part], size, random)
-    for begin, end in itertools.pairwise(_cuts(training, len(ordered), part)):
+    size = _batch_size(training.config, subset)
+    ordered = training.task.order(training.split, training.split.rows[subset], size, random)
+    for begin, end in itertools.pairwise(_cuts(training, len(ordered), subset)):
         whole = ordered[begin:end]
         share = whole[training.rank :: training.world]
         taken = share if len(share) else whole[:1]
@@ -264,15 +264,15 @@ def _settle_statistics(training: Training) -> None:
 
 
 @torch.no_grad()
-def validate(training: Training, part: Part) -> dict[str, float]:
-    """Mean loss and metrics over a part, every example counted once, over all workers."""
+def validate(training: Training, subset: Subset) -> dict[str, float]:
+    """Mean loss and metrics over a subset, every example counted once, over all workers."""
     if training.world > 1:
         for buffer in training.model.buffers():  # batch norm's, from rank 0, whose model is kept
             distributed.broadcast(buffer, src=0)
     training.model.eval()
     sums = Sums(training.device, training.world)
     drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
-    for batch, own, _ in _batches(training, part, random=None):
+    for batch, own, _ in _batches(training, subset, random=None):
         batch = training.task.draw(training.config, batch, drawn)
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)

@@ -52,11 +52,11 @@ def digest_of_folder(folder: Path) -> str | None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if not files:
         return None
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:
-            found.update(f"{file.relative_to(folder)} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
-    return found.hexdigest()
+            digest.update(f"{file.relative_to(folder)} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def send(folder: Path, storage: Location | None) -> Sent:
@@ -90,9 +90,9 @@ def on_this_node(sent: Sent) -> Path:
     if digest_of_folder(here) == sent.digest:
         return here
     if sent.published is None:
-        found = "holds other data than the driver has" if here.exists() else "is not there"
+        fault = "holds other data than the driver has" if here.exists() else "is not there"
         raise UserError(
-            f"{socket.gethostname()}: {here} {found}; set {VARIABLE} to a storage that all nodes reach, so that they "
+            f"{socket.gethostname()}: {here} {fault}; set {VARIABLE} to a storage that all nodes reach, so that they "
             f"fetch it, or put the project on a disk that they share ({ROOT} of a node says where it lies there)"
         )
     cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "trainyard")

@@ -28,7 +28,7 @@ from components.process.lock import only_one
 from components.train.training import INTERRUPTED
 from components.tune import results
 from components.tune.ledger import Ledger
-from components.tune.results import Found
+from components.tune.results import Outcome
 from components.tune.sweep import Sweep, hand_over, planned, run_trials, write
 
 
@@ -51,19 +51,19 @@ def main(given: argparse.Namespace) -> None:
             write(sweep, ledger, target)
             print(f"{name}: stopped; the same command goes on with what is left", file=sys.stderr)
             sys.exit(INTERRUPTED)
-        found = write(sweep, ledger, target)
-    if not found.ranked:
+        outcome = write(sweep, ledger, target)
+    if not outcome.ranked:
         sys.exit(f"error: {name}: no trial trained to its end; {target / 'trials.csv'} has the reasons")
     if given.apply:
-        _apply(sweep, ledger, found, target, Path(settings.paths.runs) / f"train@{name}")
+        _apply(sweep, ledger, outcome, target, Path(settings.paths.runs) / f"train@{name}")
 
 
-def _apply(sweep: Sweep, ledger: Ledger, found: Found, target: Path, trainings: Path) -> None:
+def _apply(sweep: Sweep, ledger: Ledger, outcome: Outcome, target: Path, trainings: Path) -> None:
     """Write the best values into params.yaml, and leave the winner's training where the train stage looks for it."""
     apply(params.FILE, sweep.name, results.best_values(target))
     print(f"{params.FILE}: {sweep.name} has the values of the best, as `dvc params diff` shows")
     # Of a grow search the width alone is applied, of pbt the last values: neither is the winner's training.
-    best = None if sweep.grow or sweep.search.method == "pbt" else found.ranked[0]
+    best = None if sweep.grow or sweep.search.method == "pbt" else outcome.ranked[0]
     state = ledger.final_state(best.number) if best else None
     done = "trains it"
     if state is not None:

@@ -54,11 +54,11 @@ def width_of(values: Mapping[str, Any], keys: Sequence[str]) -> int:
 def doublings(points: Sequence[Point], start: int) -> list[Point]:
     """Those of the first phase: start, twice that, and so on, as far as each is there."""
     by_width = {point.width: point for point in points}
-    found, width = [], start
+    widths, width = [], start
     while width in by_width:
-        found.append(by_width[width])
+        widths.append(by_width[width])
         width *= 2
-    return found
+    return widths
 
 
 def ceiling(points: Sequence[Point], grow: Grow) -> int | None:

@@ -32,7 +32,7 @@ class Trial:
     """One training of a sweep.
 
     values:  the keys that were searched, in this trial.
-    epochs:  one dict per finished epoch: epoch, loss, each measure and its validation_ twin, seconds.
+    epochs:  one dict per finished epoch: epoch, loss, each metric and its validation_ twin, seconds.
     outcome: None while it has not ended.
     reason:  of one that failed, what was wrong.
     node:    the beginning of Ray's name for the machine that it was last on.
@@ -62,7 +62,7 @@ def _validation_loss(epoch: Mapping[str, Any]) -> float:
 
 def measured(epochs: Epochs, keep: str, goal: Goal) -> float:
     """The metric that the kept weights reach on the validation subset."""
-    value: float = kept(epochs, keep)[f"validation_{goal.measure}"]
+    value: float = kept(epochs, keep)[f"validation_{goal.metric}"]
     return value
 
 
@@ -134,8 +134,8 @@ def trial_folder(sweep: Path, number: int) -> Path:
 
 def read_epochs(folder: Path) -> list[dict[str, Any]]:
     file = folder / "epochs.json"
-    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    return found
+    trials: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return trials
 
 
 def write_epochs(folder: Path, epochs: Epochs) -> None:

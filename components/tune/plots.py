@@ -33,7 +33,7 @@ def draw(
     scores: number → what that trial reached, of those that trained to their end; reached: of those stopped early, too.
     fractions: key → importance.
     """
-    name = f"validation {goal.measure.replace('_', ' ')}"
+    name = f"validation {goal.metric.replace('_', ' ')}"
     values = {trial.number: trial.values for trial in trials if trial.number in scores}
     _draw_best_so_far(folder / "best_so_far.png", scores, goal, name)
     if fractions:

@@ -36,7 +36,7 @@ class SweepProgress:
     def _told(self, trial: Trial) -> str:
         if trial.outcome == "failed":
             return f"trial {trial.number} failed: {trial.reason}"
-        reached = f"{self.goal.measure.replace('_', ' ')} {measured(trial.epochs, self.keep, self.goal):.4f}"
+        reached = f"{self.goal.metric.replace('_', ' ')} {measured(trial.epochs, self.keep, self.goal):.4f}"
         after = f" after {len(trial.epochs)} of {self.epochs} epochs" if trial.outcome == "stopped" else ""
         return f"trial {trial.number}: {reached}, {trial.outcome}{after}"
 
@@ -50,7 +50,7 @@ class SweepProgress:
         if finished:
             best = max(finished, key=lambda trial: self.goal.sign * measured(trial.epochs, self.keep, self.goal))
             reached = measured(best.epochs, self.keep, self.goal)
-            parts.append(f"best {self.goal.measure.replace('_', ' ')} {reached:.4f} (trial {best.number})")
+            parts.append(f"best {self.goal.metric.replace('_', ' ')} {reached:.4f} (trial {best.number})")
         here = len(self.ended) - self.before
         if self.total and here:
             each = (time.monotonic() - self.started) / here

@@ -133,7 +133,7 @@ def importances(space: Space, trials: Mapping[int, float], values: Mapping[int, 
             study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
     if len(study.trials) < STARTUP_TRIALS or len(set(trials.values())) < 2:
         return {}
-    found: dict[str, float] = optuna.importance.get_param_importances(
+    importances: dict[str, float] = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
     )
-    return found
+    return importances

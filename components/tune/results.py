@@ -21,7 +21,7 @@ BEST_SHOWN, FAULTS_SHOWN = 10, 10
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """A sweep's trials, and what they are judged by.
 
     keep: best or last, as the model's section says: which epoch's weights count.
@@ -33,8 +33,8 @@ class Found:
     trials: Sequence[Trial]
 
     @property
-    def measure(self) -> str:
-        return self.goal.measure.replace("_", " ")
+    def metric(self) -> str:
+        return self.goal.metric.replace("_", " ")
 
     def reached(self, trial: Trial) -> float:
         return measured(trial.epochs, self.keep, self.goal)
@@ -52,46 +52,46 @@ class Found:
         return f"{len(self.trials)} trials: " + ", ".join(f"{n} {said}" for said, n in counts.items() if n)
 
 
-def write_search(target: Path, found: Found, space: Space) -> None:
+def write_search(target: Path, outcome: Outcome, space: Space) -> None:
     """The folder of a sweep: trials.parquet, trials.csv, best.json, images, and the report's chapter."""
-    ranked = found.ranked
+    ranked = outcome.ranked
     with whole_folder(target) as folder:
-        _write_trials(folder, found)
-        tables = [_best_table(found, list(space)), *_faults_table(found)]
-        headline = [("trials", str(len(found.trials)))]
+        _write_trials(folder, outcome)
+        tables = [_best_table(outcome, list(space)), *_faults_table(outcome)]
+        headline = [("trials", str(len(outcome.trials)))]
         finding = "No trial has trained to its end yet."
         if ranked:
-            finding = _compared(found, ranked[0])
-            headline.insert(0, (f"best validation {found.measure}", f"{found.reached(ranked[0]):.4f}"))
-            _write_best(folder, found, ranked[0], list(space))
-            scores = {trial.number: found.reached(trial) for trial in ranked}
+            finding = _compared(outcome, ranked[0])
+            headline.insert(0, (f"best validation {outcome.metric}", f"{outcome.reached(ranked[0]):.4f}"))
+            _write_best(folder, outcome, ranked[0], list(space))
+            scores = {trial.number: outcome.reached(trial) for trial in ranked}
             fractions = importances(space, scores, {trial.number: trial.values for trial in ranked})
-            reached = {t.number: found.reached(t) for t in found.trials if t.outcome in ("finished", "stopped")}
-            plots.draw(folder, found.trials, space, scores, reached, found.goal, fractions)
-        write_tables(folder, tables, heading=f"Sweep of {found.model.replace('_', ' ')}")
+            reached = {t.number: outcome.reached(t) for t in outcome.trials if t.outcome in ("finished", "stopped")}
+            plots.draw(folder, outcome.trials, space, scores, reached, outcome.goal, fractions)
+        write_tables(folder, tables, heading=f"Sweep of {outcome.model.replace('_', ' ')}")
         _write_chapter(folder, headline, finding)
 
 
-def write_growth(target: Path, found: Found, grow: Grow, keys: Sequence[str]) -> None:
+def write_growth(target: Path, outcome: Outcome, grow: Grow, keys: Sequence[str]) -> None:
     """The same of a grow search; `values` of best.json are those of the narrowest width that is as good as the best."""
-    points = growth.curve(found.trials, keys, found.keep, grow.seeds)
+    points = growth.curve(outcome.trials, keys, outcome.keep, grow.seeds)
     with whole_folder(target) as folder:
-        _write_trials(folder, found)
-        headline, finding = [("trials", str(len(found.trials)))], "No width has trained to its end yet."
+        _write_trials(folder, outcome)
+        headline, finding = [("trials", str(len(outcome.trials)))], "No width has trained to its end yet."
         if points:
             knee = growth.chosen(points, grow.tolerance)
             finding = growth.finding(points, grow)
             headline.insert(0, ("width chosen", f"{knee.width}"))
-            own = [trial for trial in found.ranked if growth.width_of(trial.values, keys) == knee.width]
-            _write_best(folder, found, own[0], keys)
+            own = [trial for trial in outcome.ranked if growth.width_of(trial.values, keys) == knee.width]
+            _write_best(folder, outcome, own[0], keys)
             plots.draw_growth(folder / "growth.png", points, knee.width, ", ".join(keys))
         columns = ["width", "training loss", "validation loss", "validation loss, last epoch"]
         rows = [[f"{p.width}", f"{p.training:.4f}", f"{p.validation:.4f}", f"{p.last:.4f}"] for p in points]
         note = f"Training: the last epoch. Validation: the epoch whose weights are kept. Medians of {grow.seeds}."
         if not grow.regularised:
             note += " Without dropout, L1 and L2."
-        tables = [Table("Width by width", columns, rows, note), *_faults_table(found)]
-        write_tables(folder, tables, heading=f"How wide {found.model.replace('_', ' ')} should be: {', '.join(keys)}")
+        tables = [Table("Width by width", columns, rows, note), *_faults_table(outcome)]
+        write_tables(folder, tables, heading=f"How wide {outcome.model.replace('_', ' ')} should be: {', '.join(keys)}")
         _write_chapter(folder, headline, finding)
 
 
@@ -103,28 +103,28 @@ def finding(target: Path) -> str:
 
 def best_values(target: Path) -> Values:
     """The values that a sweep chose. Raises FileNotFoundError if none has finished."""
-    found: dict[str, Any] = json.loads((target / "best.json").read_text(encoding="utf-8"))
-    values: Values = found["values"]
+    best: dict[str, Any] = json.loads((target / "best.json").read_text(encoding="utf-8"))
+    values: Values = best["values"]
     return values
 
 
-def _compared(found: Found, best: Trial) -> str:
+def _compared(outcome: Outcome, best: Trial) -> str:
     """The metric that the winner reaches, beside params.yaml's own values as the sweep began with them."""
-    said = f"Trial {best.number} reaches a validation {found.measure} of {found.reached(best):.4f}"
-    own = next((trial for trial in found.trials if trial.number == 0), None)
+    said = f"Trial {best.number} reaches a validation {outcome.metric} of {outcome.reached(best):.4f}"
+    own = next((trial for trial in outcome.trials if trial.number == 0), None)
     if own is None or own.outcome != "finished":
         return f"{said}."
     if own is best:
         return f"{said}: nothing beat params.yaml's own values."
-    return f"{said}, params.yaml's own values {found.reached(own):.4f}."
+    return f"{said}, params.yaml's own values {outcome.reached(own):.4f}."
 
 
-def _write_trials(folder: Path, found: Found) -> None:
+def _write_trials(folder: Path, outcome: Outcome) -> None:
     import pandas as pd
 
     rows = []
-    for trial in found.trials:
-        at = kept(trial.epochs, found.keep) if trial.epochs else {}
+    for trial in outcome.trials:
+        at = kept(trial.epochs, outcome.keep) if trial.epochs else {}
         rows.append(
             {
                 "trial": trial.number,
@@ -148,11 +148,11 @@ def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _write_best(folder: Path, found: Found, best: Trial, keys: Sequence[str]) -> None:
-    at = kept(best.epochs, found.keep)
+def _write_best(folder: Path, outcome: Outcome, best: Trial, keys: Sequence[str]) -> None:
+    at = kept(best.epochs, outcome.keep)
     reached = {key: value for key, value in at.items() if key.startswith("validation_")}
     written = {
-        "model": found.model,
+        "model": outcome.model,
         "trial": best.number,
         "values": {key: best.values[key] for key in keys},
         **reached,
@@ -161,17 +161,17 @@ def _write_best(folder: Path, found: Found, best: Trial, keys: Sequence[str]) ->
     (folder / "best.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
 
 
-def _best_table(found: Found, keys: Sequence[str]) -> Table:
+def _best_table(outcome: Outcome, keys: Sequence[str]) -> Table:
     rows = [
-        [str(trial.number), f"{found.reached(trial):.4f}", *(shown(trial.values[key]) for key in keys)]
-        for trial in found.ranked[:BEST_SHOWN]
+        [str(trial.number), f"{outcome.reached(trial):.4f}", *(shown(trial.values[key]) for key in keys)]
+        for trial in outcome.ranked[:BEST_SHOWN]
     ]
-    note = f"{found.outcomes()}. Trial 0 has the values that params.yaml had."
-    return Table("The best trials", ["trial", found.measure, *(key.replace("_", " ") for key in keys)], rows, note)
+    note = f"{outcome.outcomes()}. Trial 0 has the values that params.yaml had."
+    return Table("The best trials", ["trial", outcome.metric, *(key.replace("_", " ") for key in keys)], rows, note)
 
 
-def _faults_table(found: Found) -> list[Table]:
-    failed = [trial for trial in found.trials if trial.outcome == "failed"]
+def _faults_table(outcome: Outcome) -> list[Table]:
+    failed = [trial for trial in outcome.trials if trial.outcome == "failed"]
     rows = [[str(t.number), _listed(t.values), t.reason] for t in failed[:FAULTS_SHOWN]]
     more = len(failed) - FAULTS_SHOWN
     note = f"And {more} more; trials.csv has them all." if more > 0 else ""

@@ -36,7 +36,7 @@ from components.tune.growth import Widths
 from components.tune.ledger import Ledger, Trial, measured
 from components.tune.progress import SweepProgress
 from components.tune.proposals import Proposals, Sampled
-from components.tune.results import Found
+from components.tune.results import Outcome
 
 RANKED_SHOWN = 5
 REGULARISERS = ("l1", "l2")
@@ -181,19 +181,19 @@ def _run_on_ray(
     print(f"{sweep.name}: {len(here)} trials in {wall:.0f} s, {beyond:.2f} s of each beyond training", flush=True)
 
 
-def write(sweep: Sweep, ledger: Ledger, target: Path) -> Found:
+def write(sweep: Sweep, ledger: Ledger, target: Path) -> Outcome:
     """Write the sweep's results so far into the folder `target`, and print its best."""
-    found = Found(sweep.name, sweep.task.goal, sweep.config.keep, ledger.trials())
+    outcome = Outcome(sweep.name, sweep.task.goal, sweep.config.keep, ledger.trials())
     if sweep.grow:
-        results.write_growth(target, found, sweep.grow, sweep.keys)
+        results.write_growth(target, outcome, sweep.grow, sweep.keys)
     else:
-        results.write_search(target, found, sweep.space)
-    print(f"{sweep.name}: {found.outcomes()}")
-    for trial in found.ranked[:RANKED_SHOWN]:
+        results.write_search(target, outcome, sweep.space)
+    print(f"{sweep.name}: {outcome.outcomes()}")
+    for trial in outcome.ranked[:RANKED_SHOWN]:
         values = ", ".join(f"{key} {results.shown(value)}" for key, value in trial.values.items())
-        print(f"  {found.measure} {found.reached(trial):.4f}  trial {trial.number}: {values}")
+        print(f"  {outcome.metric} {outcome.reached(trial):.4f}  trial {trial.number}: {values}")
     print(f"{sweep.name}: {results.finding(target)}\nTables and images: {target}", flush=True)
-    return found
+    return outcome
 
 
 def hand_over(sweep: Sweep, state: State, runs: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, empty: Path) -> None:
 
 def test_synthetic_data_needs_no_network_and_is_the_same_every_time(committed: params.Params, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        download("mnist", with_source(committed, "mnist", "made"), tmp_path / name)
+        download("mnist", with_source(committed, "mnist", "synthetic"), tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
     assert read_mnist(committed, tmp_path / "one").inputs.shape == (1200, 1, 28, 28)
@@ -190,7 +190,7 @@ def test_the_mirrors_mnist_is_whole(committed: params.Params, tmp_path: Path) ->
 
 
 def test_a_damaged_raw_file_is_one_message(committed: params.Params, tmp_path: Path) -> None:
-    download("mnist", with_source(committed, "mnist", "made"), tmp_path / "mnist")
+    download("mnist", with_source(committed, "mnist", "synthetic"), tmp_path / "mnist")
     (tmp_path / "mnist" / idx.FILES[0]).write_bytes(b"no gzip")
     with pytest.raises(UserError, match="not a packed IDX file"):
         read_mnist(committed, tmp_path / "mnist")
@@ -299,7 +299,7 @@ def test_what_can_hold_no_tree_is_refused_before_anything_is_fetched(place: str)
 def test_a_place_that_is_not_there_names_the_key_and_the_sources(
     name: str, committed: params.Params, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=rf"{name}\.source: '/nowhere'.*the sources: sample, made"):
+    with pytest.raises(UserError, match=rf"{name}\.source: '/nowhere'.*the sources: sample, synthetic"):
         download(name, with_source(committed, name, "/nowhere"), tmp_path / "raw")
 
 

@@ -317,7 +317,7 @@ def test_the_mirrors_flowers_are_5_by_80_and_without_fault(committed: params.Par
 
 @pytest.mark.slow
 def test_synthetic_flowers_are_5_by_80_and_without_fault(committed: params.Params, tmp_path: Path) -> None:
-    settings = with_source(committed, "flowers", "made")
+    settings = with_source(committed, "flowers", "synthetic")
     download("flowers", settings, tmp_path / "one")
     scratch = tmp_path / "scratch"
     scratch.mkdir()

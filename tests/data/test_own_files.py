@@ -23,7 +23,7 @@ def test_names_sizes_and_times_tell_a_change(tmp_path: Path) -> None:
         keep_record(scratch, "flowers", folder.resolve(), record_of(folder), raws / "flowers")
 
     def told() -> dict[str, str]:
-        return changed(scratch, raws, {"flowers": str(folder), "voc": "made", "mnist": "https://example.org/x"})
+        return changed(scratch, raws, {"flowers": str(folder), "voc": "synthetic", "mnist": "https://example.org/x"})
 
     assert told() == {}, "it was never copied"
     copied()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.data.arrays import PARTS, Split
+from components.data.arrays import SUBSETS, Split
 from components.data.dataset import SplitConfig
 from components.data.split import split_rows
 from components.errors import UserError
@@ -29,7 +29,7 @@ def test_parts_are_disjoint_and_complete(labels: np.ndarray, seed: int, has_test
     assume(all(len(np.unique(half)) == len(np.unique(labels)) for half in (labels[:start], labels[start:])))
     test_from = start if has_test else None
     rows = split_rows(labels, test_from, CONFIG.model_copy(update={"seed": seed}), "set.split")
-    everything = np.concatenate([rows[part] for part in PARTS])
+    everything = np.concatenate([rows[part] for part in SUBSETS])
     assert sorted(everything) == list(range(len(labels)))
     if has_test:
         assert np.array_equal(rows["test"], np.arange(start, len(labels)))
@@ -46,9 +46,9 @@ def test_each_class_has_its_own_fraction_in_each_part(labels: np.ndarray, seed: 
 @given(targets(), st.integers(0, 2**31 - 1))
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(labels: np.ndarray, seed: int) -> None:
     first, again = (split_rows(labels, None, CONFIG.model_copy(update={"seed": seed}), "s") for _ in range(2))
-    assert all(np.array_equal(first[part], again[part]) for part in PARTS)
+    assert all(np.array_equal(first[part], again[part]) for part in SUBSETS)
     other = split_rows(labels, None, CONFIG.model_copy(update={"seed": (seed + 1) % 2**31}), "s")
-    assert any(not np.array_equal(first[part], other[part]) for part in PARTS)
+    assert any(not np.array_equal(first[part], other[part]) for part in SUBSETS)
 
 
 def test_head_takes_the_first_12000_of_mnists_60000_and_leaves_its_test_subset_alone() -> None:

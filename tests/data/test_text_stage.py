@@ -110,7 +110,7 @@ def test_folders_train_and_test_keep_the_sets_own_test_subset(stage: Stage) -> N
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{content} {part}")
     stage.run()
-    assert stage.table()["part"].tolist() == ["train"] * 4 + ["test"] * 4
+    assert stage.table()["subset"].tolist() == ["train"] * 4 + ["test"] * 4
 
 
 def test_the_full_set_is_read_as_it_is_published(tmp_path: Path, committed: params.Params) -> None:
@@ -124,7 +124,7 @@ def test_the_full_set_is_read_as_it_is_published(tmp_path: Path, committed: para
     (raw / "aclImdb" / "README").write_text("about")
     (raw / "source.json").write_text('{"source": "full"}')
     frames = reviews.texts(committed.sections["reviews"], raw, Findings())  # type: ignore[arg-type]
-    rows = pd.concat(frames)[["text", "label", "part"]].to_numpy().tolist()
+    rows = pd.concat(frames)[["text", "label", "subset"]].to_numpy().tolist()
     assert rows == [
         ["a train neg film", "negative", "train"],
         ["a train pos film", "positive", "train"],
@@ -153,7 +153,7 @@ def test_tables_named_after_parts_keep_the_published_split(names: tuple[str, ...
         else:
             frame.to_csv(file, index=False, sep="\t" if name.endswith("tsv") else ",")
     stage.run()
-    assert stage.table()["part"].tolist() == ["train"] * 10 + ["validation"] * 4 + ["test"] * 6
+    assert stage.table()["subset"].tolist() == ["train"] * 10 + ["validation"] * 4 + ["test"] * 6
     split("reviews", stage.settings(), stage.folder / "text", stage.folder / "split")
     rows_of = open_split(stage.folder / "split").rows
     assert [rows_of[part].tolist() for part in ("train", "validation", "test")] == [
@@ -164,9 +164,7 @@ def test_tables_named_after_parts_keep_the_published_split(names: tuple[str, ...
 def test_tables_of_which_some_are_parts_by_name_are_refused(stage: Stage) -> None:
     stage.csv(ROWS, "train.csv")
     stage.csv(ROWS, "more.csv")
-    with pytest.raises(
-        UserError, match=r"train\.csv is a part of a split by name, and more\.csv of none; point reviews"
-    ):
+    with pytest.raises(UserError, match=r"train\.csv is a subset of a split by name, more\.csv of none; point reviews"):
         stage.run()
 
 
@@ -471,7 +469,7 @@ def test_the_mirrors_aclimdb_is_read_as_published(stage: Stage) -> None:
     rows = open_split(stage.folder / "split").rows
     assert sum(found["classes"].values()) == found["texts"] == len(stage.table())
     assert found["texts"] + sum(own["count"] for own in found["findings"].values() if not own["kept"]) == 4000
-    assert len(rows["test"]) == (stage.table()["part"] == "test").sum()
+    assert len(rows["test"]) == (stage.table()["subset"] == "test").sum()
     assert min(rows["test"]) > max(rows["train"])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from components.data.arrays import PARTS, Part, Split, open_split
+from components.data.arrays import SUBSETS, Split, Subset, open_split
 from components.data.dataset import Examples, SplitConfig
 from components.data.datasets import voc
 from components.data.download import download
@@ -368,7 +368,7 @@ def test_folders_named_after_parts_keep_the_published_split(config: voc.Config, 
     examples = read(config, tmp_path / "raw" / "train")
     assert (len(examples.inputs), examples.test_from) == (6, 4)
     (tmp_path / "raw" / "train").rename(tmp_path / "raw" / "more")
-    with pytest.raises(UserError, match="test is for testing by its name, and more speaks of no part"):
+    with pytest.raises(UserError, match="test is for testing by its name, and more speaks of no subset"):
         read(config, tmp_path / "raw" / "test")
 
 
@@ -440,7 +440,7 @@ def test_classes_too_rare_to_share_are_drawn_as_one(test_from: int | None) -> No
     targets = np.array([0] * 50 + [1] * 20 + [2, 3, 4, 5, 5, 6])
     config = SplitConfig(method="stratified", validation=0.2, test=0.2, seed=42)
     rows = split_rows(targets, test_from, config, "voc.split", rare_classes_ok=True)
-    assert sorted(np.concatenate([rows[part] for part in PARTS])) == list(range(len(targets)))
+    assert sorted(np.concatenate([rows[part] for part in SUBSETS])) == list(range(len(targets)))
     with pytest.raises(UserError):
         split_rows(targets, test_from, config, "voc.split")
 
@@ -450,13 +450,13 @@ def test_classes_too_rare_to_share_are_drawn_as_one(test_from: int | None) -> No
 def test_any_mix_of_rare_classes_can_be_split(counts: list[int], fraction: float) -> None:
     targets = np.repeat(np.arange(len(counts)), counts)
     config = SplitConfig(method="stratified", validation=fraction, test=fraction, seed=0)
-    part: Part
+    part: Subset
     try:
         rows = split_rows(targets, None, config, "voc.split", rare_classes_ok=True)
     except UserError as error:
         assert fraction >= 0.5 and len(targets) * (1 - fraction) ** 2 < 1, error
         return
-    for part in PARTS:
+    for part in SUBSETS:
         assert len(rows[part]) > 0
 
 
@@ -485,6 +485,6 @@ def test_the_mirrors_subset_is_400_images_of_20_classes(committed: params.Params
 
 @pytest.mark.slow
 def test_synthetic_scenes_are_960_and_120_without_fault(committed: params.Params, tmp_path: Path) -> None:
-    found = opened(committed, "made", tmp_path)
+    found = opened(committed, "synthetic", tmp_path)
     assert {part: len(rows) for part, rows in found.rows.items()} == {"train": 768, "validation": 192, "test": 120}
     assert "findings" not in json.loads((tmp_path / "split" / "split.json").read_text())

@@ -20,11 +20,11 @@ from components.data.text.vocabulary import (
     FIRST,
     PADDING,
     UNKNOWN,
+    ids_by_word,
     learn,
-    numbers_by_word,
-    numbers_of,
-    renumber,
+    map_ids,
     shortened,
+    token_ids,
 )
 from components.data.text.words import Words
 from components.errors import UserError
@@ -62,7 +62,7 @@ def test_the_vocabulary_is_the_most_frequent_words_and_ties_are_in_alphabetical_
     lookup, words, counts = learn(("d", "c", "b", "a"), inputs, np.array([0, 1]), size=3, least=2)
     assert words == ("a", "c", "d")
     assert counts == (2, 2, 2)
-    renumber(inputs, lookup)
+    map_ids(inputs, lookup)
     assert inputs.tolist() == [[4, 4, 3, UNKNOWN], [3, 2, 2, PADDING], [UNKNOWN] * 4]
 
 
@@ -83,12 +83,12 @@ def test_a_text_has_the_same_numbers_alone_as_in_the_split(made: Split, tmp_path
     with fewer_images():
         synthetic_reviews.make(tmp_path)
     frame = Words(made.text.steps)(pd.read_csv(tmp_path / synthetic_reviews.FILE))
-    known = numbers_by_word(made.text)
+    known = ids_by_word(made.text)
     assert len(frame) == len(made.arrays["inputs"])
     for words, row in zip(frame["words"], made.arrays["inputs"], strict=True):
-        assert numbers_of(made.text, known, words).tolist() == row[row > 0].tolist()
+        assert token_ids(made.text, known, words).tolist() == row[row > 0].tolist()
     short = replace(made.text, length=4)
-    assert numbers_of(short, known, frame["words"].iloc[0]).tolist() == [
+    assert token_ids(short, known, frame["words"].iloc[0]).tolist() == [
         *made.arrays["inputs"][0][:2],
         *made.arrays["inputs"][0][made.arrays["lengths"][0] - 2 : made.arrays["lengths"][0]],
     ]

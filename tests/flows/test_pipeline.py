@@ -45,7 +45,7 @@ OTHERS = (
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project whose whole pipeline has run once, on few images and from no weights, and what that printed."""
     project = with_small_images(tmp_path_factory.mktemp("ran"), has_run_before=False)
-    project.change(mnist__source="made", cnn__epochs=2, reviews__source="made")
+    project.change(mnist__source="synthetic", cnn__epochs=2, reviews__source="synthetic")
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
     project.change(reuse__steps=20, reuse__seeds=1, manifold__epochs=1, gradient_reach__training_steps=2)
     modules = recording(project.folder.parent / "modules")

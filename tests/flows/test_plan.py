@@ -14,7 +14,7 @@ from components.params.declarations import section_types
 from components.params.schema import of_changes
 from flows.graph import reasons
 from flows.plan import estimate, plan
-from flows.record import key, last_seconds, measure, note_seconds
+from flows.record import first_metric, key, last_seconds, note_seconds
 from tests.conftest import Project
 
 GRAPH = {"split": (), "train@a": ("split",), "train@b": ("split",), "report": ("train@a", "train@b")}
@@ -70,10 +70,10 @@ def test_times_are_remembered_of_the_stages_that_ran(tmp_path: Path) -> None:
     assert last_seconds(tmp_path) == {}
 
 
-def test_the_table_shows_the_first_test_measure(tmp_path: Path) -> None:
+def test_the_table_shows_the_first_test_metric(tmp_path: Path) -> None:
     (tmp_path / "cnn.json").write_text('{"accuracy": 0.9713, "loss": 0.1}')
-    assert measure({"stage": "evaluate@cnn"}, tmp_path) == "accuracy 0.9713"
-    assert measure({"stage": "train@cnn"}, tmp_path) == ""
+    assert first_metric({"stage": "evaluate@cnn"}, tmp_path) == "accuracy 0.9713"
+    assert first_metric({"stage": "train@cnn"}, tmp_path) == ""
     assert key("epochs-train@sliding_window") == "epochs-train-sliding-window"
 
 

@@ -146,11 +146,11 @@ def built(config: lstm.Config, made: Split) -> TextClassifier:
     return lstm.build(config, made.spec)
 
 
-def input_gradients(model: TextClassifier, numbers: torch.Tensor) -> torch.Tensor:
+def input_gradients(model: TextClassifier, ids: torch.Tensor) -> torch.Tensor:
     """(words,): the norm of the gradient of the first logit at each word's vector, in evaluation mode."""
-    vectors = model.eval().vectors(numbers).detach().requires_grad_()
-    model.vectors = lambda numbers: vectors  # type: ignore[method-assign]
-    model(numbers)[:, 0].sum().backward()
+    vectors = model.eval().vectors(ids).detach().requires_grad_()
+    model.vectors = lambda ids: vectors  # type: ignore[method-assign]
+    model(ids)[:, 0].sum().backward()
     assert vectors.grad is not None
     norms: torch.Tensor = vectors.grad.norm(dim=(0, 2))
     return norms

@@ -11,7 +11,7 @@ from components.data.arrays import Split, open_split
 from components.data.download import download
 from components.data.split import split
 from components.data.text import stage
-from components.data.text.vocabulary import FIRST, numbers_by_word
+from components.data.text.vocabulary import FIRST, ids_by_word
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.word2vec import nearest_words
 from components.models.families import lstm, word2vec
@@ -60,7 +60,7 @@ def test_at_least_seven_of_ten_common_words_have_a_sensible_word_among_the_five_
     assert isinstance(model, Word2Vec)
     assert reviews.text is not None
     assert set(own.shown) == set(SENSIBLE)
-    places = numbers_by_word(reviews.text)
+    places = ids_by_word(reviews.text)
     found = {}
     for word, sensible in SENSIBLE.items():
         (near,) = nearest_words(model.vectors.weight, [places[word]], 5, own.nearest_of)

@@ -56,7 +56,7 @@ class Stages:
 
 @pytest.fixture(scope="module")
 def made(committed: params.Params, tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    return Stages(tmp_path_factory.mktemp("made"), committed, "made")
+    return Stages(tmp_path_factory.mktemp("made"), committed, "synthetic")
 
 
 @pytest.fixture(scope="module")

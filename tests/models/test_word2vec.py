@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from components.data.arrays import DataSpec, Split
 from components.data.text.steps import Steps
-from components.data.text.vocabulary import FIRST, Text, numbers_by_word
+from components.data.text.vocabulary import FIRST, Text, ids_by_word
 from components.errors import UserError
 from components.evaluate.word2vec import nearest_words, shown_words
 from components.models.families import word2vec
@@ -145,7 +145,7 @@ def test_words_with_the_same_neighbours_come_near(made_splits: Callable[[str], S
     history = [epoch["validation_loss"] for epoch in training.history]
     assert all(0 < layer["update"] < 10 for layer in training.history[0]["layers"].values())
     assert min(history) < 0.8 * history[0]
-    places = numbers_by_word(split.text)
+    places = ids_by_word(split.text)
     assert isinstance(training.model, Word2Vec)
     weekday = nearest_words(training.model.vectors.weight, [places["train"]], 4, 2000)[0]
     assert {split.text.words[n - FIRST] for n, _ in weekday} & {"horse", "dog", "rufus"}

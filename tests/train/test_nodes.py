@@ -24,7 +24,7 @@ EPOCHS = 6
 def pushed(tmp_path_factory: pytest.TempPathFactory, s3: Environment) -> Iterator[Project]:
     """A project whose split data are in a DVC remote on S3."""
     project = Project(tmp_path_factory.mktemp("first") / "project")
-    project.change(mnist__source="made", cnn__epochs=EPOCHS, cnn__batch_size=8)
+    project.change(mnist__source="synthetic", cnn__epochs=EPOCHS, cnn__batch_size=8)
     for command in ("remote add --default s3 s3://bucket/dvc", "repro split@mnist", "push split@mnist"):
         done = project.run("dvc", *command.split(), **s3)
         assert done.returncode == 0, done.stdout

@@ -38,7 +38,7 @@ DVC_TRAIN = ("dvc", "repro", "--single-item", "--force", "train@cnn")  # forced:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with its data split, whose epochs take about half a second."""
     project = Project(tmp_path_factory.mktemp("prepared") / "project")
-    project.change(mnist__source="made", cnn__epochs=EPOCHS, cnn__batch_size=4)
+    project.change(mnist__source="synthetic", cnn__epochs=EPOCHS, cnn__batch_size=4)
     assert project.run("dvc", "repro", "split@mnist").returncode == 0
     return project
 

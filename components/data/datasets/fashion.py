@@ -37,7 +37,7 @@ MD5 = (  # of the packed files, as torchvision lists them
 FASHION_FILES = {name: f"md5:{digest}" for name, digest in zip(FILES, MD5, strict=True)}
 SOURCES: dict[str, Source] = {
     "sample": Synthetic("components.data.synthetic.garments"),
-    "made": Synthetic("components.data.synthetic.garments"),
+    "synthetic": Synthetic("components.data.synthetic.garments"),
     "full": Web(FASHION_FILES, mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",)),
 }
 
@@ -51,7 +51,7 @@ PUBLISHED = Published(
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the URL, folder or archive of "
+        description="null (the general source) | sample | synthetic | full | the URL, folder or archive of "
         "Fashion-MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig

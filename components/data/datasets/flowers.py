@@ -1,6 +1,6 @@
 """Photographs of flowers (tf_flowers, The TensorFlow Team 2019), and any other images in one folder per class.
 
-3,670 images of 5 classes, with no test subset. The data made here are drawn flowers in the same layout.
+3,670 images of 5 classes, with no test subset. The synthetic data are drawn flowers in the same layout.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from components.params.section import Section
 
 SOURCES: dict[str, Source] = {
     "sample": Synthetic("components.data.synthetic.flowers"),
-    "made": Synthetic("components.data.synthetic.flowers"),
+    "synthetic": Synthetic("components.data.synthetic.flowers"),
     "full": Tree(
         # The digest that TensorFlow Datasets lists for tf_flowers.
         {"flower_photos.tgz": "sha256:4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"},
@@ -35,7 +35,7 @@ SOURCES: dict[str, Source] = {
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the URL, folder or archive of images "
+        description="null (the general source) | sample | synthetic | full | the URL, folder or archive of images "
         "in one folder per class"
     )
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
@@ -53,31 +53,31 @@ KIND = Kind(images.is_meant_as_image, "images", "flowers.source")
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """The images below `folder` as Examples of shape (n, 3, side, side), sorted by part, class and file name.
+    """The images below `folder` as Examples of shape (n, 3, side, side), sorted by subset, class and file name.
 
     Raises UserError when there are no folders of images, too many unreadable files, or a class with none left.
     """
     layout = layout_of(folder, KIND)
-    found = Findings()
-    _tell_what_is_left_out(layout, folder, found)
+    findings = Findings()
+    _tell_what_is_left_out(layout, folder, findings)
     classes = tuple(sorted({each.name for each in layout.classes}))
     if len(classes) < 2:
         raise UserError(f"{folder}: images of one class alone, {classes[0]!r}; to classify them takes two folders")
     owners, files, names = [], [], []
     for number, own in enumerate(layout.classes):
         for file in files_below(own.folder):
-            name = f"{own.part}/{own.name}" if own.part else own.name
+            name = f"{own.subset}/{own.name}" if own.subset else own.name
             name = f"{name}/{file.relative_to(own.folder).as_posix()}"
             if KIND.holds(file):
                 owners.append(number)
                 files.append(file)
                 names.append(name)
             else:
-                found.add("not an image", name, kept=False)
+                findings.add("not an image", name, kept=False)
 
     rows, bits = images.new_rows(scratch, len(files), config.side), images.grey_bits(files)
     kept: list[int] = []
-    for number, image in images.readable(files, names, config.side, found, bits):
+    for number, image in images.readable(files, names, config.side, findings, bits):
         rows[len(kept)] = image.pixels
         kept.append(owners[number])
     for number, own in enumerate(layout.classes):
@@ -85,22 +85,22 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
             unread = [name for name, owner in zip(names, owners, strict=True) if owner == number]
             raise UserError(
                 f"{own.folder}: not one of its {len(unread)} images can be read; mend or delete this class's folder"
-                + "".join(f"\n    {found.reason(name)}" for name in unread[:NAMES_KEPT])
+                + "".join(f"\n    {findings.reason(name)}" for name in unread[:NAMES_KEPT])
             )
-    found.check(len(files), config.bad_files, "flowers.bad_files")
-    parts = [layout.classes[number].part for number in kept]
+    findings.check(len(files), config.bad_files, "flowers.bad_files")
+    subsets = [layout.classes[number].subset for number in kept]
     return Examples(
         rows[: len(kept)],
         np.array([classes.index(layout.classes[number].name) for number in kept], dtype=np.int64),
         classes,
-        test_from=parts.index("test") if "test" in parts else None,
-        validation_from=parts.index("validation") if "validation" in parts else None,
-        findings=found,
+        test_from=subsets.index("test") if "test" in subsets else None,
+        validation_from=subsets.index("validation") if "validation" in subsets else None,
+        findings=findings,
         grey_bits=bits,
     )
 
 
-def _tell_what_is_left_out(layout: Layout, folder: Path, found: Findings) -> None:
+def _tell_what_is_left_out(layout: Layout, folder: Path, findings: Findings) -> None:
     """Count what lies beside the classes' images.
 
     Raises UserError for an empty folder: a class that lost its images.
@@ -111,9 +111,9 @@ def _tell_what_is_left_out(layout: Layout, folder: Path, found: Findings) -> Non
         name = beside.relative_to(folder).as_posix()
         if beside.parent in tops and (beside in empty or not any(True for _ in files_below(beside))):
             raise UserError(f"{folder}: the folder {name} is empty; a class needs images: fill it, or delete it")
-        found.add("folder without images", name, kept=False)
+        findings.add("folder without images", name, kept=False)
     for file in layout.loose:
-        found.add("image outside the classes' folders", file.relative_to(folder).as_posix(), kept=False)
+        findings.add("image outside the classes' folders", file.relative_to(folder).as_posix(), kept=False)
 
 
 DATASET = Dataset(name="flowers", sources=sources, read=read)

@@ -38,7 +38,7 @@ SOURCES: dict[str, Source] = {
         MNIST_FILES,
         mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist", "http://yann.lecun.com/exdb/mnist"),
     ),
-    "made": Synthetic("components.data.synthetic.digits"),
+    "synthetic": Synthetic("components.data.synthetic.digits"),
 }
 
 PUBLISHED = Published("MNIST", MNIST_FILES)
@@ -46,7 +46,7 @@ PUBLISHED = Published("MNIST", MNIST_FILES)
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | full | made | the URL, folder or archive "
+        description="null (the general source) | sample | full | synthetic | the URL, folder or archive "
         "of MNIST's four files, or the folder or archive of other images in such files"
     )
     split: SplitConfig

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from components.data.arrays import Part
+from components.data.arrays import Subset
 from components.data.dataset import CSV, PARQUET, Dataset, Examples, TextConfig
 from components.data.findings import Findings
 from components.data.sources import Source, Synthetic, Tree, Wheel, tree_named
@@ -40,14 +40,14 @@ SOURCES: dict[str, Source] = {
         {"aclImdb_v1.tar.gz": "sha256:c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"},
         mirrors=("https://ai.stanford.edu/~amaas/data/sentiment",),
     ),
-    "made": Synthetic("components.data.synthetic.reviews"),
+    "synthetic": Synthetic("components.data.synthetic.reviews"),
 }
 
 
 class Config(TextConfig):
     source: str | None = Field(
-        description="null (the general source) | sample | made | full | the URL, file, folder or archive of a CSV, "
-        "TSV or Parquet table, or of .txt files in one folder per class"
+        description="null (the general source) | sample | synthetic | full | the URL, file, folder or archive of a "
+        "CSV, TSV or Parquet table, or of .txt files in one folder per class"
     )
     sample: Literal["imdb", "rotten_tomatoes", "all"] = Field(
         description="imdb | rotten_tomatoes | all: which of the sample's reviews"
@@ -63,20 +63,20 @@ def sources(config: Config, general: str) -> tuple[str, Source]:
     return name, tree_named(name, SOURCES, "reviews.source", (*CSV, *PARQUET))
 
 
-def texts(config: Config, folder: Path, found: Findings) -> Iterator[pd.DataFrame]:
-    """The rows in `folder`: name, text, label, part. Raises UserError for files that cannot be read."""
+def texts(config: Config, folder: Path, findings: Findings) -> Iterator[pd.DataFrame]:
+    """The rows in `folder`: name, text, label, subset. Raises UserError for files that cannot be read."""
     from components.data.formats import text_files
 
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))["source"]
     if source == "sample":
         random = np.random.default_rng(config.split.seed)
-        for frame in text_files.frames(folder, ("text", "label", "source"), "reviews", found):
+        for frame in text_files.frames(folder, ("text", "label", "source"), "reviews", findings):
             frame = frame[random.random(len(frame)) < config.sample_fraction]
             if config.sample != "all":
                 frame = frame[frame["source"] == config.sample]
             yield frame.assign(label=frame["label"].map(SENTIMENTS))
         return
-    for frame in text_files.frames(folder, (config.text_column, config.label_column), "reviews", found):
+    for frame in text_files.frames(folder, (config.text_column, config.label_column), "reviews", findings):
         if source == "full":
             frame = frame[frame["label"].isin(SENTIMENTS)]  # not the 50,000 of unknown class
             frame = frame.assign(label=frame["label"].map(SENTIMENTS))
@@ -84,33 +84,33 @@ def texts(config: Config, folder: Path, found: Findings) -> Iterator[pd.DataFram
 
 
 def read(config: Config, folder: Path, scratch: Path) -> Examples:
-    """Read what the text stage left in `folder`: the numbers of each text's words, (texts, length), and its class."""
+    """Read what the text stage left in `folder`: the ids of each text's words, (texts, length), and its class."""
     from components.data.text.stage import TEXTS
 
     if not (folder / TEXTS).exists():
         raise UserError(f"{folder}: no words here; `dvc repro` makes them")
-    inputs, words, others = vocabulary.numbered(folder / TEXTS, config.length, config.cut, scratch)
+    inputs, words, others = vocabulary.as_ids(folder / TEXTS, config.length, config.cut, scratch)
     classes = tuple(sorted(set(others["label"])))
     targets = np.searchsorted(np.array(classes), np.array(others["label"])).astype(np.int64)
-    parts = others["part"]
+    subsets = others["subset"]
     return Examples(
         inputs,
         targets,
         classes,
-        test_from=parts.index("test") if "test" in parts else None,
-        validation_from=parts.index("validation") if "validation" in parts else None,
+        test_from=subsets.index("test") if "test" in subsets else None,
+        validation_from=subsets.index("validation") if "validation" in subsets else None,
         extra={"lengths": np.count_nonzero(inputs, axis=1).astype(np.int32)},
         words=words,
     )
 
 
-def learn(config: Config, examples: Examples, rows: Mapping[Part, np.ndarray]) -> Examples:
-    """The examples in the numbers of a vocabulary of the training rows alone."""
+def learn(config: Config, examples: Examples, rows: Mapping[Subset, np.ndarray]) -> Examples:
+    """The examples in the token ids of a vocabulary of the training rows alone."""
     chosen = config.vocabulary
     lookup, words, counts = vocabulary.learn(examples.words, examples.inputs, rows["train"], chosen.size, chosen.least)
     if not words:
         raise UserError(f"reviews.vocabulary.least: no word stands {chosen.least} times in the training subset")
-    vocabulary.renumber(examples.inputs, lookup)
+    vocabulary.map_ids(examples.inputs, lookup)
     text = Text(words, counts, config.steps, config.length, config.cut)
     return replace(examples, words=(), text=text)
 

@@ -36,7 +36,7 @@ VOC2012 = Tree(
 )
 SOURCES: dict[str, Source] = {
     "sample": Synthetic("components.data.synthetic.scenes"),
-    "made": Synthetic("components.data.synthetic.scenes"),
+    "synthetic": Synthetic("components.data.synthetic.scenes"),
     "voc2007": VOC2007,
     "voc2012": VOC2012,
     "full": VOC2007,
@@ -45,7 +45,7 @@ SOURCES: dict[str, Source] = {
 
 class Config(Section):
     source: str | None = Field(
-        description="null (the general source) | sample | made | voc2007 | voc2012 | full | the URL, folder or "
+        description="null (the general source) | sample | synthetic | voc2007 | voc2012 | full | the URL, folder or "
         "archive of data in VOC's layout"
     )
     side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
@@ -77,39 +77,39 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
     of the image's sides, padded with 0, and "labels", int64 (n, most objects), padded with -1. targets: the class
     of each image's first object. Raises UserError when there are none, or too many unreadable files.
     """
-    found = Findings()
-    entries = list(entries_in(folder, "voc.source", found))
-    wanted = list(_annotated(entries, config, found))
+    findings = Findings()
+    entries = list(entries_in(folder, "voc.source", findings))
+    wanted = list(_annotated(entries, config, findings))
     rows = images.new_rows(scratch, max(len(wanted), 1), config.side)
     shown: list[tuple[bool, list[Object]]] = []
     files = [entry.image for entry, _ in wanted]
     names = [f"{entry.prefix}{entry.name}{entry.image.suffix}" for entry, _ in wanted]
     bits = images.grey_bits(files)
-    for number, decoded in images.readable(files, names, config.side, found, bits):
+    for number, decoded in images.readable(files, names, config.side, findings, bits):
         entry, annotation = wanted[number]
         name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
         try:
-            objects = placed(annotation, decoded, name, found)
+            objects = placed(annotation, decoded, name, findings)
         except AnnotationError as error:
-            found.bad("size disagrees", name, str(error))
+            findings.bad("size disagrees", name, str(error))
             continue
         if objects:
             rows[len(shown)] = decoded.pixels
             shown.append((entry.test, objects))
         else:
-            found.add("no objects", name, kept=False)
-    found.check(len(entries), config.bad_files, "voc.bad_files")
-    return replace(_examples(rows[: len(shown)], shown, config, found, folder), grey_bits=bits)
+            findings.add("no objects", name, kept=False)
+    findings.check(len(entries), config.bad_files, "voc.bad_files")
+    return replace(_examples(rows[: len(shown)], shown, config, findings, folder), grey_bits=bits)
 
 
 def _examples(
-    rows: np.ndarray, shown: Sequence[tuple[bool, list[Object]]], config: Config, found: Findings, folder: Path
+    rows: np.ndarray, shown: Sequence[tuple[bool, list[Object]]], config: Config, findings: Findings, folder: Path
 ) -> Examples:
     """rows and, for each, (whether it belongs to the set's own test subset, its objects) as Examples."""
     learning = sum(not test for test, _ in shown)
     if not learning:
         part = "outside the data set's own test subset " if shown else ""
-        odd = "".join(f"\n    {line}" for line in found.lines())
+        odd = "".join(f"\n    {line}" for line in findings.lines())
         raise UserError(f"{folder}: no image {part}shows an object to learn; look at voc.classes{odd}")
     classes = config.classes or tuple(sorted({thing.name for _, objects in shown for thing in objects}))
     numbers = {name: number for number, name in enumerate(classes)}
@@ -125,32 +125,32 @@ def _examples(
         classes=classes,
         test_from=learning if learning < len(shown) else None,
         extra={"boxes": boxes, "labels": labels},
-        findings=found,
+        findings=findings,
         rare_classes_ok=True,
     )
 
 
-def _annotated(entries: Sequence[Entry], config: Config, found: Findings) -> Iterator[tuple[Entry, Annotation]]:
+def _annotated(entries: Sequence[Entry], config: Config, findings: Findings) -> Iterator[tuple[Entry, Annotation]]:
     """The entries with objects that the configuration wants, and their annotations with these alone."""
     for entry in entries:
         name = f"{entry.prefix}{entry.name}{entry.xml.suffix}"
         try:
             annotation = parse(entry.xml)
         except AnnotationError as error:
-            found.bad("broken annotation", name, str(error))
+            findings.bad("broken annotation", name, str(error))
             continue
         wanted = []
         for thing in annotation.objects:
             if config.classes is not None and thing.name not in config.classes:
-                found.add("unknown class", name, kept=False)
+                findings.add("unknown class", name, kept=False)
             elif thing.difficult and not config.difficult:
-                found.add("difficult object", name, kept=False)
+                findings.add("difficult object", name, kept=False)
             else:
                 wanted.append(thing)
         if wanted:
             yield entry, replace(annotation, objects=tuple(wanted))
         else:
-            found.add("no objects", name, kept=False)
+            findings.add("no objects", name, kept=False)
 
 
 DATASET = Dataset(name="voc", sources=sources, read=read)

@@ -1,7 +1,7 @@
-"""Which folders of a tree are classes, and which are the parts of a published split.
+"""Which folders of a tree are classes, and which are the subsets of a published split.
 
 photos/rose/…, photos/tulip/…                      two classes, whatever folders lie in theirs
-photos/train/rose/…, photos/test/rose/…, …         a published split: its parts are kept
+photos/train/rose/…, photos/test/rose/…, …         a published split: its subsets are kept
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from pathlib import Path
 
 from components.errors import UserError
 
-PART_WORDS = {
+SUBSET_WORDS = {
     "train": "train", "training": "train", "test": "test", "testing": "test", "val": "validation",
     "valid": "validation", "validation": "validation", "dev": "validation",
 }  # fmt: skip
-PARTS = ("train", "validation", "test")
-ALONE = re.compile(rf"({'|'.join(PART_WORDS)})[ _-]?(set|data|split|images)?[ _-]?\d*")
+SUBSETS = ("train", "validation", "test")
+ALONE = re.compile(rf"({'|'.join(SUBSET_WORDS)})[ _-]?(set|data|split|images)?[ _-]?\d*")
 IGNORED = ("__MACOSX",)  # what one system's archives have beside the data
 
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """part: of a published split, "train", "validation" or "test"; "" where none is published."""
+    """subset: of a published split, "train", "validation" or "test"; "" where none is published."""
 
     name: str
-    part: str
+    subset: str
     folder: Path
 
 
 @dataclass(frozen=True)
 class Layout:
-    """classes: by part and name.  without: the folders beside them with nothing to learn from in them.
+    """classes: by subset and name.  without: the folders beside them with nothing to learn from in them.
     loose: the files that lie beside the classes' folders."""
 
     classes: tuple[ClassFolder, ...]
@@ -60,11 +60,11 @@ def layout_of(folder: Path, kind: Kind) -> Layout:
         raise UserError(
             f"{folder}: no folders of {kind.what}, one per class, are in it; {kind.key} must name such data"
         )
-    parts = {each: part_in(each.name) for each in below}
-    several = len({*parts.values()} - {None}) > 1
-    if several and all(parts.values()):
-        return _published(passed, {each: str(part) for each, part in parts.items()}, kind)
-    named = [each.name for each in below if ALONE.fullmatch(each.name.lower()) or (several and parts[each])]
+    subsets = {each: subset_in(each.name) for each in below}
+    several = len({*subsets.values()} - {None}) > 1
+    if several and all(subsets.values()):
+        return _published(passed, {each: str(subset) for each, subset in subsets.items()}, kind)
+    named = [each.name for each in below if ALONE.fullmatch(each.name.lower()) or (several and subsets[each])]
     if named:
         others = [each.name for each in below if each.name not in named]
         beside = f", beside {_listed(others)}" if others else ""
@@ -78,16 +78,16 @@ def layout_of(folder: Path, kind: Kind) -> Layout:
     return Layout(classes, _without(passed, [*passed, *below]), _loose(passed, kind))
 
 
-def part_in(name: str) -> str | None:
-    """The part that a name speaks of: "train" of "train", "train2017" or "seg_train"; None of none or of several."""
-    found = {PART_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in PART_WORDS}
-    return found.pop() if len(found) == 1 else None
+def subset_in(name: str) -> str | None:
+    """The subset that a name speaks of: "train" of "train", "train2017" or "seg_train"; None of none or of several."""
+    subsets = {SUBSET_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SUBSET_WORDS}
+    return subsets.pop() if len(subsets) == 1 else None
 
 
 def folders_in(folder: Path) -> list[Path]:
     """The visible folders in a folder, sorted."""
-    found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted(path for path in found if path.name not in IGNORED)
+    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folders if path.name not in IGNORED)
 
 
 def files_below(folder: Path) -> Iterable[Path]:
@@ -106,7 +106,7 @@ def _with_examples(folder: Path, kind: Kind) -> list[Path]:
 
 
 def _top(folder: Path, kind: Kind) -> tuple[list[Path], list[Path]]:
-    """The folders from this one down to that of the classes, or of the parts, and its folders with examples.
+    """The folders from this one down to that of the classes, or of the subsets, and its folders with examples.
 
     One goes down where a folder has but one with examples, and that has some in folders of its own.
     """
@@ -117,18 +117,18 @@ def _top(folder: Path, kind: Kind) -> tuple[list[Path], list[Path]]:
     return passed, below
 
 
-def _published(passed: Sequence[Path], parts: Mapping[Path, str], kind: Kind) -> Layout:
-    """The classes of each part. Raises UserError where one has no folders of classes, or two are of the same subset."""
-    found: list[ClassFolder] = []
-    tops, names = [*passed], ", ".join(folder.name for folder in parts)
-    direct = {folder: {each.name for each in _with_examples(folder, kind)} for folder in parts}
-    for part in PARTS:
-        own = [folder for folder in parts if parts[folder] == part]
+def _published(passed: Sequence[Path], subsets: Mapping[Path, str], kind: Kind) -> Layout:
+    """The classes of each subset. Raises UserError where one has no class folders, or two are of the same subset."""
+    class_folders: list[ClassFolder] = []
+    tops, names = [*passed], ", ".join(folder.name for folder in subsets)
+    direct = {folder: {each.name for each in _with_examples(folder, kind)} for folder in subsets}
+    for subset in SUBSETS:
+        own = [folder for folder in subsets if subsets[folder] == subset]
         if len(own) > 1:
             raise UserError(f"{passed[-1]}: {', '.join(f.name for f in own)} are all of one split; leave one of them")
         for folder in own:
-            others = {name for other in parts if other != folder for name in direct[other]}
-            # A part may have but one class; a folder in between has no other part's class's name.
+            others = {name for other in subsets if other != folder for name in direct[other]}
+            # A subset may have but one class; a folder in between has no other subset's class's name.
             within, classes = (
                 ([folder], _with_examples(folder, kind)) if direct[folder] & others else _top(folder, kind)
             )
@@ -138,12 +138,12 @@ def _published(passed: Sequence[Path], parts: Mapping[Path, str], kind: Kind) ->
                     f"Put the {kind.what} of each class into a folder of its name, or point {kind.key} at a folder "
                     f"that has such"
                 )
-            found += [ClassFolder(each.name, part, each) for each in classes]
+            class_folders += [ClassFolder(each.name, subset, each) for each in classes]
             tops += within
-    if not any(each.part == "train" for each in found):
+    if not any(each.subset == "train" for each in class_folders):
         raise UserError(f"{passed[-1]}: {names} have no training subset among them")
-    held = [*tops, *parts, *(each.folder for each in found)]
-    return Layout(tuple(found), _without(tops, held), _loose(tops, kind))
+    held = [*tops, *subsets, *(each.folder for each in class_folders)]
+    return Layout(tuple(class_folders), _without(tops, held), _loose(tops, kind))
 
 
 def _check_no_several_sets(folder: Path, below: Sequence[Path], kind: Kind) -> None:

@@ -46,13 +46,13 @@ def read_file(file: Path, axes: int) -> np.ndarray:
     """A packed file's array, uint8, of that many axes. Raises IdxError."""
     try:
         content = gzip.decompress(file.read_bytes())
-        kind, found = np.frombuffer(content, np.uint8, 4)[2:4].tolist()
-        shape = np.frombuffer(content, ">i4", found, offset=4)
-        values = np.frombuffer(content, np.uint8, offset=4 + 4 * found)
+        kind, dimensions = np.frombuffer(content, np.uint8, 4)[2:4].tolist()
+        shape = np.frombuffer(content, ">i4", dimensions, offset=4)
+        values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise IdxError(f"{file}: not a packed IDX file ({error}); delete its folder and run again") from None
-    if kind != UNSIGNED_BYTES or found != axes:
-        raise IdxError(f"{file}: no IDX file of bytes with {axes} axes: type {kind:#04x} and {found} axes")
+    if kind != UNSIGNED_BYTES or dimensions != axes:
+        raise IdxError(f"{file}: no IDX file of bytes with {axes} axes: type {kind:#04x} and {dimensions} axes")
     if shape.astype(np.int64).prod() != len(values) or (shape < 0).any():
         raise IdxError(f"{file}: its header speaks of {tuple(shape.tolist())} values, and there are {len(values)}")
     return values.reshape(shape)

@@ -91,7 +91,7 @@ class IdxSet:
 
     def _chosen(self, tree: Path) -> dict[str, Path]:
         """The one file of each kind. Raises FetchError where one that is needed is not there, or several are."""
-        found = {}
+        sources = {}
         files = [*files_below(tree)]
         for name, pattern in NAMES.items():
             fitting = [path for path in files if pattern.fullmatch(path.name)]
@@ -99,12 +99,12 @@ class IdxSet:
                 several = ", ".join(str(path.relative_to(tree)) for path in fitting[:4])
                 raise FetchError(f"{self.url}: several files could be {name}: {several}; leave one of them there")
             if fitting:
-                found[name] = fitting[0]
+                sources[name] = fitting[0]
             elif name not in OPTIONAL:
                 raise FetchError(f"{self.url}: there is no {name} in it, packed or not")
-        if len(found.keys() & {*OPTIONAL}) == 1:
+        if len(sources.keys() & {*OPTIONAL}) == 1:
             raise FetchError(f"{self.url}: of {' and '.join(OPTIONAL)} one alone is there")
-        return found
+        return sources
 
     def _is_published(self, folder: Path) -> bool:
         """Raises FetchError for files that are no IDX files, or that do not fit each other."""
@@ -149,8 +149,8 @@ def _describe_own(folder: Path) -> int:
         for images, labels in zip(FILES[::2], FILES[1::2], strict=True):
             if labels in present and len(read_file(folder / images, 3)) != len(read_file(folder / labels, 1)):
                 raise IdxError(f"{images} and {labels} hold different numbers of examples")
-        found = np.unique(np.concatenate([read_file(folder / name, axes=1) for name in present])).tolist()
+        classes = np.unique(np.concatenate([read_file(folder / name, axes=1) for name in present])).tolist()
     except IdxError as error:
         raise FetchError(str(error)) from None
-    (folder / OWN).write_text(json.dumps({"labels": found}) + "\n", encoding="utf-8")
-    return len(found)
+    (folder / OWN).write_text(json.dumps({"labels": classes}) + "\n", encoding="utf-8")
+    return len(classes)

@@ -111,7 +111,7 @@ def new_rows(scratch: Path, count: int, side: int) -> np.ndarray:
 
 
 def readable(
-    files: Sequence[Path], names: Sequence[str], side: int, found: Findings, bits: int | None = None
+    files: Sequence[Path], names: Sequence[str], side: int, findings: Findings, bits: int | None = None
 ) -> Iterator[tuple[int, Decoded]]:
     """(number in `files`, image) of each file that can be decoded, in order; the others are skipped.
 
@@ -130,10 +130,10 @@ def readable(
             bar.update(len(chunk))
             for number, result in enumerate(chunk, start):
                 if isinstance(result, Unreadable):
-                    found.bad(result.kind, names[number], result.reason)
+                    findings.bad(result.kind, names[number], result.reason)
                     continue
                 for kind in result.kinds:
-                    found.add(kind, names[number], kept=True)
+                    findings.add(kind, names[number], kept=True)
                 yield number, result
 
 
@@ -188,10 +188,10 @@ def _decoded(image: Image.Image, side: int, bits: int) -> Decoded:
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation, from 1 to 8; 1 where there is none, or none that makes sense."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, struct.error, KeyError, TypeError):  # damaged EXIF around sound pixels
         return 1
-    return found if found in TURNS else 1
+    return orientation if orientation in TURNS else 1
 
 
 def _rgb(image: Image.Image, bits: int, deep: bool) -> tuple[Image.Image, list[str]]:

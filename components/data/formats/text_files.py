@@ -20,7 +20,7 @@ from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
 from components.data.dataset import CSV, PARQUET, TSV
 from components.data.findings import Findings
-from components.data.formats.folders import ALONE, PARTS, Kind, files_below, layout_of, part_in
+from components.data.formats.folders import ALONE, SUBSETS, Kind, files_below, layout_of, subset_in
 from components.data.own_files import SUMMARY
 from components.errors import UserError
 
@@ -32,22 +32,22 @@ FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
 NOT_UTF8, WAS_UTF16 = "not UTF-8, read as Windows-1252", "UTF-16"
 
 
-def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) -> Iterator[pd.DataFrame]:
-    """Every row under `folder`, in the files' order: columns `name` (its place), `text`, `label`, `part`, and others.
+def frames(folder: Path, columns: Sequence[str], section: str, findings: Findings) -> Iterator[pd.DataFrame]:
+    """Every row under `folder`, in the files' order: columns `name` (its place), `text`, `label`, `subset`, and others.
 
     columns: in tables the names of the text's column, of the label's, and of others that are wanted as they are.
     section: the section of params.yaml that names them, for messages.
-    part:    train, validation or test, where tables or folders of classes are named after these; else "".
+    subset:  train, validation or test, where tables or folders of classes are named after these; else "".
     Raises UserError for a file that cannot be read, or if there is nothing to read.
     """
     tables = files_in(folder, TABLES)
     if tables:
-        parts = parts_of(tables, folder, section)
+        subsets = subsets_of(tables, folder, section)
         for file in files_in(folder, ("",)):
-            if file not in parts and file.name != SUMMARY:
-                found.add("not a table", readable_name(file, folder), kept=False)
-        for file, part in parts.items():
-            yield from table_frames(file, str(file.relative_to(folder)), columns, section, found, part)
+            if file not in subsets and file.name != SUMMARY:
+                findings.add("not a table", readable_name(file, folder), kept=False)
+        for file, subset in subsets.items():
+            yield from table_frames(file, str(file.relative_to(folder)), columns, section, findings, subset)
         return
     kind = Kind(lambda file: file.name.lower().endswith(TEXT), f"{TEXT[0]} files", f"{section}.source")
     if not any(kind.holds(file) for file in files_below(folder)):
@@ -57,59 +57,61 @@ def frames(folder: Path, columns: Sequence[str], section: str, found: Findings) 
         )
     layout = layout_of(folder, kind)
     for beside in layout.without:
-        found.add(f"a class's folder without {TEXT[0]} files", readable_name(beside, folder), kept=False)
+        findings.add(f"a class's folder without {TEXT[0]} files", readable_name(beside, folder), kept=False)
     for file in layout.loose:
-        found.add("a text outside the classes' folders", readable_name(file, folder), kept=False)
+        findings.add("a text outside the classes' folders", readable_name(file, folder), kept=False)
     for own in layout.classes:
         files = [*files_below(own.folder)]
         for file in files:
             if not kind.holds(file):
-                found.add(f"not a {TEXT[0]} file", readable_name(file, folder), kept=False)
+                findings.add(f"not a {TEXT[0]} file", readable_name(file, folder), kept=False)
         texts = [file for file in files if kind.holds(file)]
-        yield from _folder_frames(folder, texts, readable_name(own.folder, own.folder.parent), own.part, found)
+        yield from _folder_frames(folder, texts, readable_name(own.folder, own.folder.parent), own.subset, findings)
 
 
-def parts_of(tables: Sequence[Path], folder: Path, section: str) -> dict[Path, str]:
-    """The part of a published split that each table is, by its name or its folders', in the parts' order.
+def subsets_of(tables: Sequence[Path], folder: Path, section: str) -> dict[Path, str]:
+    """The subset of a published split that each table is, by its name or its folders', in the subsets' order.
 
-    "" where there is but one part. Raises UserError where some names speak of parts and others do not.
+    "" where there is but one subset. Raises UserError where some names speak of subsets and others do not.
     """
-    found: dict[Path, str] = {}
+    subset_of: dict[Path, str] = {}
     for file in tables:
         stem, *folders = reversed(file.relative_to(folder).parts)
-        named = (part_in(name) for name in (stem.partition(".")[0], *filter(ALONE.fullmatch, map(str.lower, folders))))
-        found[file] = next(filter(None, named), "")
-    named_parts = {*found.values()}
-    if len(named_parts) == 1:
-        return dict.fromkeys(tables, "")
-    if "" in named_parts:
-        without = ", ".join(str(file.relative_to(folder)) for file in tables if not found[file])
-        own = ", ".join(str(file.relative_to(folder)) for file in tables if found[file])
-        raise UserError(
-            f"{folder}: {own} {'are parts' if ', ' in own else 'is a part'} of a split by name, and {without} of none; "
-            f"point {section}.source at one table, or name each after its part: train, validation or test"
+        named = (
+            subset_in(name) for name in (stem.partition(".")[0], *filter(ALONE.fullmatch, map(str.lower, folders)))
         )
-    if "train" not in named_parts:
-        raise UserError(f"{folder}: of {', '.join(sorted(named_parts))} tables none is for training")
-    return {file: part for wanted in PARTS for file, part in found.items() if part == wanted}
+        subset_of[file] = next(filter(None, named), "")
+    named_subsets = {*subset_of.values()}
+    if len(named_subsets) == 1:
+        return dict.fromkeys(tables, "")
+    if "" in named_subsets:
+        without = ", ".join(str(file.relative_to(folder)) for file in tables if not subset_of[file])
+        own = ", ".join(str(file.relative_to(folder)) for file in tables if subset_of[file])
+        raise UserError(
+            f"{folder}: {own} {'are subsets' if ', ' in own else 'is a subset'} of a split by name, {without} of none; "
+            f"point {section}.source at one table, or name each after its subset: train, validation or test"
+        )
+    if "train" not in named_subsets:
+        raise UserError(f"{folder}: of {', '.join(sorted(named_subsets))} tables none is for training")
+    return {file: subset for wanted in SUBSETS for file, subset in subset_of.items() if subset == wanted}
 
 
 def files_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     """The visible files with one of these endings in a folder or below it, sorted."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(endings))
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(endings))
+    return sorted(path for path in files if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 
 def table_frames(
-    file: Path, called: str, columns: Sequence[str], section: str, found: Findings, part: str = ""
+    file: Path, called: str, columns: Sequence[str], section: str, findings: Findings, subset: str = ""
 ) -> Iterator[pd.DataFrame]:
     """The rows of one table, as `frames` has them, each named after its row and what the file is `called`."""
     chunks = _parquet_chunks if file.name.lower().endswith(PARQUET) else _csv_chunks
     start = 0
     for chunk in chunks(file, columns, section):
         names = [f"{called} row {start + place + 1}" for place in range(len(chunk))]
-        frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, part=part)
-        yield _decoded(frame, found)
+        frame = chunk.rename(columns={columns[0]: "text", columns[1]: "label"}).assign(name=names, subset=subset)
+        yield _decoded(frame, findings)
         start += len(frame)
 
 
@@ -211,13 +213,13 @@ def check_columns(file: Path, present: Sequence[str], wanted: Sequence[str], sec
             raise UserError(f"{section}.{key}: {file.name} has several columns {column!r}; rename all but one of them")
 
 
-def _decoded(frame: pd.DataFrame, found: Findings) -> pd.DataFrame:
+def _decoded(frame: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     """The frame with texts that are no UTF-8 read as Windows-1252, each a finding."""
     for column in ("text", "label"):
         values = frame[column].to_numpy(dtype=object, copy=True)
         for place in np.flatnonzero([not _encodable(value) for value in values]):
             values[place] = values[place].encode("utf-8", "surrogateescape").decode(FALLBACK, "replace")
-            found.add(NOT_UTF8, frame["name"].iloc[place], kept=True)
+            findings.add(NOT_UTF8, frame["name"].iloc[place], kept=True)
         frame[column] = values
     return frame
 
@@ -241,7 +243,9 @@ def readable_name(path: Path, folder: Path) -> str:
     return decode(os.fsencode(path.relative_to(folder)))[0]
 
 
-def _folder_frames(folder: Path, files: list[Path], label: str, part: str, found: Findings) -> Iterator[pd.DataFrame]:
+def _folder_frames(
+    folder: Path, files: list[Path], label: str, subset: str, findings: Findings
+) -> Iterator[pd.DataFrame]:
     """The texts of one class's folder."""
     for start in range(0, len(files), ROWS):
         rows = []
@@ -252,6 +256,6 @@ def _folder_frames(folder: Path, files: list[Path], label: str, part: str, found
             except OSError as error:
                 raise UserError(f"{file}: cannot be read: {error.strerror}") from None
             if odd:
-                found.add(odd, name, kept=True)
-            rows.append({"name": name, "text": text, "label": label, "part": part})
+                findings.add(odd, name, kept=True)
+            rows.append({"name": name, "text": text, "label": label, "subset": subset})
         yield pd.DataFrame(rows, dtype=object)

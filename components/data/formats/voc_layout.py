@@ -1,4 +1,4 @@
-"""Folders in Pascal VOC's layout: which image belongs to which annotation, and to which part.
+"""Folders in Pascal VOC's layout: which image belongs to which annotation, and to which subset.
 
 <top>/JPEGImages/…       images, in folders below or not
 <top>/Annotations/…      an XML file for each, under the same name in the same folder
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from components.data.findings import Findings
 from components.data.formats import images
-from components.data.formats.folders import files_below, part_in
+from components.data.formats.folders import files_below, subset_in
 from components.errors import UserError
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
@@ -37,7 +37,7 @@ class Entry:
     test: bool
 
 
-def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
+def entries_in(folder: Path, key: str, findings: Findings) -> Iterator[Entry]:
     """Every image with an XML file, by folder and name, those of the data sets' own test subsets last.
 
     key: the key of params.yaml that names the folder, for the message of the UserError where there is none.
@@ -50,20 +50,20 @@ def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
     tests = _test_tops(tops, folder, key)
     for top in tops:
         prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
-        annotations, image_files = _annotations(top), _image_files(top, prefix, found)
-        own_test, rest = _parts(top / LISTS, prefix, {*annotations, *image_files}, {*annotations}, found)
+        annotations, image_files = _annotations(top), _image_files(top, prefix, findings)
+        own_test, rest = _parts(top / LISTS, prefix, {*annotations, *image_files}, {*annotations}, findings)
         if top in tests:
             own_test, rest = rest, set()
         for name in sorted({*image_files} - {*annotations}):
-            found.add("no annotation", f"{prefix}{name}", kept=False)
+            findings.add("no annotation", f"{prefix}{name}", kept=False)
         for name in sorted((own_test | rest) & {*annotations}):
             if name in image_files:
                 entry = Entry(annotations[name], image_files[name], name, prefix, name in own_test)
                 (test if entry.test else learning).append(entry)
             else:
-                found.add("no image", f"{prefix}{name}{XML}", kept=False)
+                findings.add("no image", f"{prefix}{name}{XML}", kept=False)
         for name in sorted({*image_files} & {*annotations} - own_test - rest):
-            found.add("in no list", f"{prefix}{name}", kept=False)
+            findings.add("in no list", f"{prefix}{name}", kept=False)
     yield from learning
     yield from test
 
@@ -71,16 +71,16 @@ def entries_in(folder: Path, key: str, found: Findings) -> Iterator[Entry]:
 def _test_tops(tops: Sequence[Path], folder: Path, key: str) -> set[Path]:
     """Of several folders without lists those whose names say that they are for testing.
 
-    Raises UserError where that is said of some, and the others' names speak of no part.
+    Raises UserError where that is said of some, and the others' names speak of no subset.
     """
-    parts = {top: part_in(top.name) for top in tops if not (top / LISTS).is_dir()}
-    tests = {top for top, part in parts.items() if part == "test"}
-    others = [top for top in tops if not parts.get(top)]
+    subsets = {top: subset_in(top.name) for top in tops if not (top / LISTS).is_dir()}
+    tests = {top for top, subset in subsets.items() if subset == "test"}
+    others = [top for top in tops if not subsets.get(top)]
     if tests and others:
         names = [", ".join(str(top.relative_to(folder)) for top in own) for own in (sorted(tests), others)]
         raise UserError(
-            f"{folder}: {names[0]} is for testing by its name, and {names[1]} speaks of no part; name each after its "
-            f"part (train, val or test), give each its {LISTS}, or point {key} at one of them"
+            f"{folder}: {names[0]} is for testing by its name, and {names[1]} speaks of no subset; name each after its "
+            f"subset (train, val or test), give each its {LISTS}, or point {key} at one of them"
         )
     return tests if len(tops) > 1 else set()
 
@@ -93,15 +93,15 @@ def _annotations(top: Path) -> dict[str, Path]:
     return {_name(path, top / ANNOTATIONS): path for path in files}
 
 
-def _image_files(top: Path, prefix: str, found: Findings) -> dict[str, Path]:
+def _image_files(top: Path, prefix: str, findings: Findings) -> dict[str, Path]:
     """Name → image file. Of several under one name the first counts."""
     image_files: dict[str, Path] = {}
     for file in files_below(top / IMAGES):
         name = f"{prefix}{file.relative_to(top / IMAGES).as_posix()}"
         if not images.is_meant_as_image(file):
-            found.add("not an image", name, kept=False)
+            findings.add("not an image", name, kept=False)
         elif image_files.setdefault(_name(file, top / IMAGES), file) is not file:
-            found.add("a second image of the same name", name, kept=False)
+            findings.add("a second image of the same name", name, kept=False)
     return image_files
 
 
@@ -110,7 +110,7 @@ def _name(file: Path, top: Path) -> str:
 
 
 def _parts(
-    lists: Path, prefix: str, known: set[str], annotated: set[str], found: Findings
+    lists: Path, prefix: str, known: set[str], annotated: set[str], findings: Findings
 ) -> tuple[set[str], set[str]]:
     """(names of the test subset, of the rest), as the lists in a folder say; without lists the rest is all.
 
@@ -119,14 +119,14 @@ def _parts(
     counts = Counter(posixpath.basename(name) for name in known)
     shortened = {own: name for name in known if counts[own := posixpath.basename(name)] == 1}
 
-    def listed(*parts: str) -> set[str] | None:
-        files = [file for part in parts if (file := lists / f"{part}.txt").is_file()]
+    def listed(*subsets: str) -> set[str] | None:
+        files = [file for subset in subsets if (file := lists / f"{subset}.txt").is_file()]
         names: set[str] = set()
         for file in files:
             for line in filter(None, map(str.strip, file.read_text("utf-8-sig", errors="replace").splitlines())):
                 name = _meant(line, known, shortened)
                 if name is None:
-                    found.add("listed, but not there", f"{prefix}{LISTS}/{file.name}: {line}", kept=False)
+                    findings.add("listed, but not there", f"{prefix}{LISTS}/{file.name}: {line}", kept=False)
                 else:
                     names.add(name)
         return names if files else None
@@ -140,7 +140,7 @@ def _meant(line: str, known: set[str], shortened: Mapping[str, str]) -> str | No
     """The name that a line of a list means: a name, with spaces or not, with an ending, a path, or two of these."""
     for written in (line, line.split()[0]):
         path = PurePosixPath(written.replace("\\", "/"))
-        begins = next((n for n, part in enumerate(path.parts, 1) if part in (IMAGES, ANNOTATIONS)), None)
+        begins = next((n for n, folder in enumerate(path.parts, 1) if folder in (IMAGES, ANNOTATIONS)), None)
         tail = path.parts[begins:] if begins else ()
         for name in (path, PurePosixPath(*tail)) if tail else (path,):
             for form in (name.as_posix(), name.with_suffix("").as_posix() if name.suffix else ""):

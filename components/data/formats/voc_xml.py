@@ -55,7 +55,7 @@ def parse(file: Path) -> Annotation:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
         raise AnnotationError(f"not well-formed XML: {error}") from None
-    return Annotation(tuple(_object(found) for found in root.findall("object")), _size(root))
+    return Annotation(tuple(_object(element) for element in root.findall("object")), _size(root))
 
 
 def _decoded(content: bytes) -> str:
@@ -76,7 +76,7 @@ def _decoded(content: bytes) -> str:
         raise AnnotationError(f"it is not in the encoding {encoding!r} that it declares") from None
 
 
-def placed(annotation: Annotation, image: Decoded, name: str, found: Findings) -> list[Object]:
+def placed(annotation: Annotation, image: Decoded, name: str, findings: Findings) -> list[Object]:
     """The objects with their boxes as fractions of the upright image's sides.
 
     Where the XML file gives the sides of an image that EXIF turns as they were before the turn, the boxes turn too.
@@ -92,9 +92,9 @@ def placed(annotation: Annotation, image: Decoded, name: str, found: Findings) -
             stated = "{} x {}".format(*annotation.size)
             raise AnnotationError(f"it states an image of {stated} pixels, and the image has {width} x {height}")
         if turned:
-            found.add("boxes of the image before its turn", name, kept=True)
+            findings.add("boxes of the image before its turn", name, kept=True)
         if {*annotation.size} != {width, height}:
-            found.add("boxes of the image before it was scaled", name, kept=True)
+            findings.add("boxes of the image before it was scaled", name, kept=True)
         width, height = annotation.size
 
     objects = []
@@ -105,10 +105,10 @@ def placed(annotation: Annotation, image: Decoded, name: str, found: Findings) -
             exact = turn(exact, image.orientation)
         left, top, right, bottom = clipped = tuple(min(max(side, 0.0), 1.0) for side in exact)
         if bottom <= top or right <= left:
-            found.add("box without area", name, kept=False)
+            findings.add("box without area", name, kept=False)
             continue
         if clipped != exact:
-            found.add("box beyond the image", name, kept=True)
+            findings.add("box beyond the image", name, kept=True)
         objects.append(replace(thing, box=(left, top, right, bottom)))
     return objects
 

@@ -27,7 +27,7 @@ def make(folder: Path) -> None:
 
 
 def _xml(file: str, size: tuple[int, int], objects: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:
-    """VOC's XML of a made scene; the boxes are (xmin, ymin, xmax, ymax), counted from 1, both ends inside."""
+    """VOC's XML of a synthetic scene; the boxes are (xmin, ymin, xmax, ymax), counted from 1, both ends inside."""
     lines = ["<annotation>", f"\t<filename>{file}</filename>"]
     width, height = size
     lines += [f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"]

@@ -37,8 +37,8 @@ def worded_on_ray(folder: Path, files: Sequence[Path], config: TextConfig, secti
         ray.data.DataContext.get_current().enable_progress_bars = False
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         named = [
-            {"path": str(file.resolve()), "called": str(file.relative_to(folder)), "part": part}
-            for file, part in text_files.parts_of(files, folder, section).items()
+            {"path": str(file.resolve()), "called": str(file.relative_to(folder)), "subset": subset}
+            for file, subset in text_files.subsets_of(files, folder, section).items()
         ]
         work = partial(worded_file, columns=columns, section=section, config=config)
         done = ray.data.from_items(named, override_num_blocks=len(files)).map_batches(
@@ -60,10 +60,10 @@ def worded_file(
     A file that cannot be read is a row with the message in `refused`: Ray would wrap the exception into its own.
     """
     words = Words(config.steps)
-    (path,), (called,), (part,) = files["path"], files["called"], files["part"]
+    (path,), (called,), (subset,) = files["path"], files["called"], files["subset"]
     try:
-        for frame in text_files.table_frames(Path(path), called, columns, section, Findings(), part):
+        for frame in text_files.table_frames(Path(path), called, columns, section, Findings(), subset):
             yield worded(frame, words, config).assign(refused="")
     except UserError as error:
-        row = pd.DataFrame({"name": [called], "text": [""], "label": [""], "part": [""]}, dtype=object)
+        row = pd.DataFrame({"name": [called], "text": [""], "label": [""], "subset": [""]}, dtype=object)
         yield worded(row, words, config).assign(refused=str(error))

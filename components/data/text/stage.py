@@ -29,7 +29,7 @@ from components.plots.metric import Metric, write_names
 from components.plots.tables import Table, write_tables
 
 TEXTS, SUMMARY = "texts.parquet", "text.json"
-SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "part", "words")])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "subset", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
 METRICS = {
@@ -50,7 +50,7 @@ class Kept:
     """The rows let through so far, by which later ones are judged, and counts of them."""
 
     config: TextConfig
-    found: Findings
+    findings: Findings
     labels: dict[bytes, str] = field(default_factory=dict)  # a text's digest → its label
     classes: Counter[str] = field(default_factory=Counter)
     words: set[str] = field(default_factory=set)
@@ -76,9 +76,9 @@ class Kept:
 
     def _stays(self, name: str, text: str, label: str, fault: str) -> bool:
         if fault == OUTSIDE:  # as the section asks for: no fault of the data's
-            self.found.add(fault, name, kept=False)
+            self.findings.add(fault, name, kept=False)
         elif fault:
-            self.found.bad(fault, name, fault)
+            self.findings.bad(fault, name, fault)
         if fault:
             return False
         if self.config.duplicates:
@@ -88,7 +88,8 @@ class Kept:
         if earlier is None:
             self.labels[digest] = label
             return True
-        self.found.add("the same text again" if earlier == label else "the same text with another label", name, False)
+        fault = "the same text again" if earlier == label else "the same text with another label"
+        self.findings.add(fault, name, kept=False)
         return False
 
 
@@ -104,35 +105,35 @@ def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: 
         raise UserError(f"{name!r} is no data set of texts")
     kept = Kept(config, Findings())
     with told_how_to_read_anew(name, raw), whole_folder(target) as folder, whole_folder(plots) as plotted:
-        _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.found)), folder / TEXTS)
-        kept.found.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
+        _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.findings)), folder / TEXTS)
+        kept.findings.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
         _check_classes(name, config, kept)
-        found = _figures(kept)
-        summary = {**found, "classes": dict(sorted(kept.classes.items())), "findings": kept.found.summary()}
+        figures = _figures(kept)
+        summary = {**figures, "classes": dict(sorted(kept.classes.items())), "findings": kept.findings.summary()}
         text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
         write_names(plotted, METRICS)
         write_tables(plotted, _tables(kept), f"{name}, from texts to words")
-    write_whole(metrics, json.dumps(found, indent=1) + "\n")
+    write_whole(metrics, json.dumps(figures, indent=1) + "\n")
     removed = (
-        f"{kept.before} words, of which {found['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
+        f"{kept.before} words, of which {figures['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
     )
-    print(f"{name}: {found['texts']} texts of {removed}", flush=True)
-    for line in kept.found.lines():
+    print(f"{name}: {figures['texts']} texts of {removed}", flush=True)
+    for line in kept.findings.lines():
         print(f"{name}: {line}", flush=True)
 
 
-def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, found: Findings) -> Iterator[pd.DataFrame]:
+def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, findings: Findings) -> Iterator[pd.DataFrame]:
     """Rows with words: here, or on Ray where they are Parquet files of more than the size that the section says."""
     assert dataset.texts is not None
-    tables, parts = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, PARQUET))
-    if tables == parts and sum(file.stat().st_size for file in parts) > config.ray_above * 1e6:
+    tables, parquet = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, PARQUET))
+    if tables == parquet and sum(file.stat().st_size for file in parquet) > config.ray_above * 1e6:
         from components.data.text.parallel import worded_on_ray
 
-        yield from worded_on_ray(raw, parts, config, dataset.name)
+        yield from worded_on_ray(raw, parquet, config, dataset.name)
         return
     words = Words(config.steps)
-    for frame in dataset.texts(config, raw, found):
+    for frame in dataset.texts(config, raw, findings):
         yield worded(frame, words, config)
 
 
@@ -180,7 +181,7 @@ def _tables(kept: Kept) -> list[Table]:
     """Texts before and after, and what was odd."""
     rows = [[example["before"], example["after"]] for example in kept.examples]
     tables = [Table("Texts before and after", ["as published", "as the models see them"], rows)]
-    odd = kept.found.summary()
+    odd = kept.findings.summary()
     if odd:
         listed = [[kind, f"{own['count']:,}", "kept" if own["kept"] else "left out"] for kind, own in odd.items()]
         tables.append(Table("What was odd about the texts", ["kind", "rows", "they are"], listed))

@@ -95,18 +95,18 @@ class Words:
 
     def _result(self, word: str) -> str:
         """The word's lemma, or "" where it is removed. Splitting leaves empty words, which go too."""
-        found = self.seen.get(word)
-        if found is None:
-            found = "" if not word or word in self.stopwords else self._lemmatise(word)
+        lemma = self.seen.get(word)
+        if lemma is None:
+            lemma = "" if not word or word in self.stopwords else self._lemmatise(word)
             if word:
-                self.seen[word] = found
-        return found
+                self.seen[word] = lemma
+        return lemma
 
 
 def strings(column: pd.Series[str]) -> pa.Array:
     """A column as one Arrow array of strings."""
-    found = pa.array(column, type=pa.string(), from_pandas=True)
-    whole = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    texts = pa.array(column, type=pa.string(), from_pandas=True)
+    whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     return whole.fill_null("")
 
 

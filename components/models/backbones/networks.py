@@ -70,12 +70,12 @@ class Backbone(nn.Module):
         """
         small = math.prod(shape[1:]) <= COMPUTED_PIXELS
         network = self if small else copy.deepcopy(self).to("meta")
-        x, found, was = torch.zeros(1, *shape, device=network.mean.device), [], self.training
+        x, shapes, was = torch.zeros(1, *shape, device=network.mean.device), [], self.training
         network.eval()
         try:
             for step in range(first, len(self.steps) if last is None else last):
                 x = network.run(x, step, step + 1)
-                found.append(tuple(x.shape[1:]))
+                shapes.append(tuple(x.shape[1:]))
         except (RuntimeError, AssertionError) as error:
             raise UserError(
                 f"an image of {shape[-2]} x {shape[-1]} does not fit this backbone; it is too small, or the network "
@@ -83,7 +83,7 @@ class Backbone(nn.Module):
             ) from None
         finally:
             network.train(was)
-        return found
+        return shapes
 
     def freeze(self, layers: list[Layer]) -> None:
         """Train these layers no more; they stay in evaluation mode, so that batch norm's statistics stay too."""

@@ -93,8 +93,8 @@ def batch(split: Split, rows: np.ndarray) -> Batch:
 def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     """class_weight x mean cross-entropy + box_weight x the mean loss of the boxes."""
     labels, truth = batch.targets[:, 0].long(), batch.targets[:, 1:]
-    found = box_loss(config.box_loss, outputs.boxes, truth).mean()
-    return config.class_weight * functional.cross_entropy(outputs.logits, labels) + config.box_weight * found
+    overlap = box_loss(config.box_loss, outputs.boxes, truth).mean()
+    return config.class_weight * functional.cross_entropy(outputs.logits, labels) + config.box_weight * overlap
 
 
 def box_loss(kind: str, boxes: Tensor, truth: Tensor) -> Tensor:

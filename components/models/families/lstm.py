@@ -25,7 +25,7 @@ MOST_ONE_HOT = 5000
 class Config(TrainingConfig):
     cell: Literal["lstm", "rnn"] = Field(description="lstm | rnn (plain)")
     encoding: Literal["integer", "one_hot", "embedding", "word2vec"] = Field(
-        description="integer (one number a word) | one_hot | embedding (learned vectors) | word2vec (starts from its)"
+        description="integer (one id a word) | one_hot | embedding (learned vectors) | word2vec (starts from its)"
     )
     embedding: int = Field(ge=1, description="an integer >= 1: components of a word's vector")
     train_embedding: bool = Field(description="true | false, whether the words' vectors are trained (further)")
@@ -52,7 +52,7 @@ class Config(TrainingConfig):
 
 
 class TextClassifier(nn.Module):
-    """Words' numbers (batch, words), 0 behind a shorter text → logits (batch, classes)."""
+    """Token ids (batch, words), 0 behind a shorter text → logits (batch, classes)."""
 
     def __init__(self, config: Config, words: int, classes: int) -> None:
         super().__init__()
@@ -70,22 +70,22 @@ class TextClassifier(nn.Module):
         )
         self.dense = nn.Linear(self.recurrent.width, classes)
 
-    def vectors(self, numbers: Tensor) -> Tensor:
+    def vectors(self, ids: Tensor) -> Tensor:
         """Words as the recurrent layers take them: (batch, words, width)."""
         if self.embedding is not None:
-            vectors: Tensor = self.embedding(numbers)
+            vectors: Tensor = self.embedding(ids)
             return vectors
         if self.config.encoding == "one_hot":
-            return functional.one_hot(numbers, self.words).float()
-        return (numbers / self.words)[..., None]
+            return functional.one_hot(ids, self.words).float()
+        return (ids / self.words)[..., None]
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        lengths = (numbers != PADDING).sum(dim=1).clamp(min=1)
-        vectors = self.vectors(numbers)
-        if self.embedding is not None:  # dropout would turn a word's number, or its one 1, into another word's
+    def forward(self, ids: Tensor) -> Tensor:
+        lengths = (ids != PADDING).sum(dim=1).clamp(min=1)
+        vectors = self.vectors(ids)
+        if self.embedding is not None:  # dropout would turn a word's id, or its one 1, into another word's
             vectors = functional.dropout(vectors, self.config.embedding_dropout, self.training)
-        found = pooled(self.recurrent(vectors, lengths), lengths, self.config.pooling, self.config.both_ways)
-        logits: Tensor = self.dense(functional.dropout(found, self.config.dropout, self.training))
+        features = pooled(self.recurrent(vectors, lengths), lengths, self.config.pooling, self.config.both_ways)
+        logits: Tensor = self.dense(functional.dropout(features, self.config.dropout, self.training))
         return logits
 
     def start(self, weights: Mapping[str, Tensor]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.data.arrays import DataSpec, Part, Split
+from components.data.arrays import DataSpec, Split, Subset
 from components.models import augment, classification
 from components.models.families import transfer
 from components.models.objects import batches
@@ -68,7 +68,7 @@ def derive(config: Config, split: Split, scratch: Path) -> Split:
         pixels = config.windows.crops(image, torch.from_numpy(numbers))
         crops[end - len(numbers) : end] = pixels.round().clamp(0, 255).byte().numpy()
     between = int(ends[len(split.rows["train"]) - 1])
-    rows: dict[Part, np.ndarray] = {
+    rows: dict[Subset, np.ndarray] = {
         "train": np.arange(between),
         "validation": np.arange(between, len(crops)),
         "test": np.empty(0, dtype=np.int64),
@@ -81,7 +81,7 @@ def _examples(
     boxes: Tensor, objects: Tensor, most: int, background: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(numbers of windows, the classes that they show), of one image's objects (objects, 5)."""
-    labels, best = (found.numpy() for found in shown(boxes, objects, background))
+    labels, best = (array.numpy() for array in shown(boxes, objects, background))
     count = most * int((objects[:, 0] >= 0).sum())
     positive = _some(np.flatnonzero((labels >= 0) & (labels != background)), count, random)
     touching = _some(np.flatnonzero((labels == background) & (best > 0)), count // 2, random)

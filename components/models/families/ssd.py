@@ -67,20 +67,20 @@ class SSD(Pretrained):
         """The outputs that are kept, side by side: (batch, numbers) where these are several."""
         if len(self.kept) == 1:
             return super().read(normalised)
-        found, at = [], 0
+        levels, at = [], 0
         for step in self.kept:
             normalised = self.backbone.run(normalised, at, step)
-            found.append(normalised.flatten(1))
+            levels.append(normalised.flatten(1))
             at = step
-        return torch.cat(found, dim=1)
+        return torch.cat(levels, dim=1)
 
     def rest(self, features: Tensor) -> Outputs:
         maps = self._all_maps(features)
         if self.scale is not None:
             maps[0] = self.scale.view(1, -1, 1, 1) * functional.normalize(maps[0])
-        found = self.head(maps)
+        predictions = self.head(maps)
         boxes = self.boxes.expand(len(features), -1, -1)
-        return Outputs(found["bbox_regression"], boxes, found["cls_logits"])
+        return Outputs(predictions["bbox_regression"], boxes, predictions["cls_logits"])
 
     def _all_maps(self, features: Tensor) -> list[Tensor]:
         if len(self.kept) == 1:
@@ -152,12 +152,12 @@ def loss(config: Config, outputs: Outputs, batch: Batch) -> Tensor:
     return default_boxes.loss(outputs, batch.targets)
 
 
-def metrics(found: Outputs, batch: Batch) -> Mapping[str, Tensor]:
+def metrics(outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
     """How often the surest box of an image finds an object: its class, and an overlap of 0.5 or more; summed."""
-    scores = found.scores()
+    scores = outputs.scores()
     surest = scores.flatten(1).argmax(dim=1)
     rows, place = torch.arange(len(scores), device=scores.device), surest // scores.shape[2]
-    boxes = decoded(found.offsets[rows, place], found.boxes[rows, place])
+    boxes = decoded(outputs.offsets[rows, place], outputs.boxes[rows, place])
     iou = overlaps(boxes[:, None], batch.targets[..., 1:])[:, 0]
     right = (batch.targets[..., 0] == (surest % scores.shape[2])[:, None]) & (iou >= default_boxes.MATCHED)
     return {"surest_right": right.any(dim=1).sum()}

@@ -47,7 +47,7 @@ class Outputs(NamedTuple):
 
 
 class Word2Vec(nn.Module):
-    """Words' numbers (batch, words), 0 behind a shorter text → Outputs."""
+    """Token ids (batch, words), 0 behind a shorter text → Outputs."""
 
     noise: Tensor
     keep: Tensor
@@ -70,17 +70,17 @@ class Word2Vec(nn.Module):
         self.register_buffer("noise", (noise / noise.sum()).cumsum(0).float(), persistent=False)
         self.register_buffer("keep", keep.float(), persistent=False)
 
-    def forward(self, numbers: Tensor) -> Outputs:
-        random = self._random(numbers.device)
-        words, texts = self._kept(numbers, random)
+    def forward(self, ids: Tensor) -> Outputs:
+        random = self._random(ids.device)
+        words, texts = self._kept(ids, random)
         centres, contexts = self._pairs(words, texts, random)
         vectors, around = self.vectors(words), self.contexts(words)
         losses = functional.softplus(-(vectors[centres] * around[contexts]).sum(dim=1).float())
-        drawn = torch.rand(self.config.shared_noise, generator=random, device=numbers.device)
+        drawn = torch.rand(self.config.shared_noise, generator=random, device=ids.device)
         noise = torch.searchsorted(self.noise, drawn, right=True).clamp(max=len(self.noise) - 1)
         pairs = torch.bincount(centres, minlength=len(words))
         against = functional.softplus((vectors @ self.contexts(noise).T).float()).mean(dim=1) * self.config.negatives
-        sums = torch.zeros(len(numbers), 2, device=numbers.device)  # of losses, of pairs
+        sums = torch.zeros(len(ids), 2, device=ids.device)  # of losses, of pairs
         sums = sums.index_add(0, texts[centres], torch.stack([losses, torch.ones_like(losses)], dim=1))
         sums = sums.index_add(0, texts, torch.stack([against * pairs, torch.zeros_like(against)], dim=1))
         return Outputs(sums[:, 0], sums[:, 1])
@@ -91,11 +91,11 @@ class Word2Vec(nn.Module):
             return None
         return torch.Generator(device).manual_seed(self.config.seed)
 
-    def _kept(self, numbers: Tensor, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def _kept(self, ids: Tensor, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """(the known words that are not passed over, the text of each), both (words,)."""
-        chance = torch.rand(numbers.shape, generator=random, device=numbers.device)
-        kept = (numbers > UNKNOWN) & (chance < self.keep[numbers])
-        return numbers[kept], kept.nonzero()[:, 0]
+        chance = torch.rand(ids.shape, generator=random, device=ids.device)
+        kept = (ids > UNKNOWN) & (chance < self.keep[ids])
+        return ids[kept], kept.nonzero()[:, 0]
 
     def _pairs(self, words: Tensor, texts: Tensor, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """(the places of centres, of their contexts) in `words`, each centre with a window drawn from 1 to `window`."""

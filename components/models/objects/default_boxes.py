@@ -43,8 +43,8 @@ def box_coder() -> Any:
 
 def decoded(offsets: Tensor, boxes: Tensor) -> Tensor:
     """The boxes (n, 4) that offsets (n, 4) to default boxes mean, cut at the image's sides."""
-    found: Tensor = box_coder().decode_single(offsets, boxes)
-    return found.clamp(0, 1)
+    corners: Tensor = box_coder().decode_single(offsets, boxes)
+    return corners.clamp(0, 1)
 
 
 def matches(objects: Tensor, boxes: Tensor) -> Tensor:
@@ -54,13 +54,13 @@ def matches(objects: Tensor, boxes: Tensor) -> Tensor:
     """
     there = objects[..., 0] >= 0
     iou = overlaps(objects[..., 1:], boxes).masked_fill(~there[..., None], -1)
-    most, found = iou.max(dim=1)
-    found = torch.where(most >= MATCHED, found, -1)
+    most, matches = iou.max(dim=1)
+    matches = torch.where(most >= MATCHED, matches, -1)
     best = iou.argmax(dim=2)
     for number in range(objects.shape[1]):
         rows = torch.nonzero(there[:, number]).flatten()
-        found[rows, best[rows, number]] = number
-    return found
+        matches[rows, best[rows, number]] = number
+    return matches
 
 
 def loss(outputs: Outputs, objects: Tensor) -> Tensor:
