@@ -16,6 +16,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -57,7 +58,7 @@ def sample(settings: params.Params) -> pd.DataFrame:
     changed = section.model_copy(update={"source": "sample", "sample_fraction": 1.0, "sample": "imdb"})
     with tempfile.TemporaryDirectory() as folder:
         sections = {**settings.sections, "reviews": changed}
-        download("reviews", params.Params(settings.general, sections), Path(folder) / "raw")
+        download("reviews", replace(settings, sections=sections), Path(folder) / "raw")
         return pd.concat(reviews.texts(changed, Path(folder) / "raw", Findings()), ignore_index=True)
 
 

@@ -218,7 +218,7 @@ def main(name: str, given_input: str, promoted: bool) -> None:
     failed = 0
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(encoding="utf-8")
-    results = results_of(trained.task.name, evaluation_of(settings))
+    results = results_of(trained.task.family, evaluation_of(settings))
     for line in predictions(trained, results, reader.inputs(given_input)):
         failed += "error" in line
         print(json.dumps(line, ensure_ascii=False), flush=True)

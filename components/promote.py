@@ -70,7 +70,8 @@ def promote(name: str, settings: params.Params) -> Verdict:
     Raises UserError where it has not been trained and tested.
     """
     paths = settings.paths
-    models, goal = Path(paths.models), load_task(name).goal
+    config = settings.entry("models", name)
+    models, goal = Path(paths.models), load_task(config.family).goal
     model, tested = models / name, Path(paths.metrics) / f"{name}.json"
     if not (model / WEIGHTS).exists() or not tested.exists():
         raise UserError(f"{name}: no trained and tested model; `dvc repro evaluate@{name}` makes one")

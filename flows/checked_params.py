@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ class Checked:
 
     values: as nested as the file.
     small:  model → whether its training gains little from a second core.
+    large:  the models on a backbone, whose preparation and evaluation take all cores.
     """
 
     values: Mapping[str, Any]
     small: Mapping[str, bool]
+    large: Sequence[str]
 
     @property
     def paths(self) -> Mapping[str, str]:

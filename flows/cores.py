@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-
-from flows.graph import Graph
+from collections.abc import Collection, Mapping
 
 VARIABLE = "TRAINYARD_CORES"  # read by components/process/cores.py
-LARGE_GROUPS = ("features",)  # a backbone's pass over all images
+ON_A_BACKBONE = ("prepare", "evaluate")  # stages in which it sees all images
 
 
 def there_are() -> int:
@@ -21,16 +19,16 @@ def there_are() -> int:
     return int(asked)
 
 
-def taken(stage: str, graph: Graph, small: Mapping[str, bool], total: int) -> int:
+def taken(stage: str, small: Mapping[str, bool], large: Collection[str], total: int) -> int:
     """How many cores a stage runs on.
 
     small: model → whether its training gains little from a second core.
+    large: the models on a backbone.
     """
     group, _, name = stage.partition("@")
     if group == "train":
         return 1 if small.get(name, True) else total
-    large = group in LARGE_GROUPS or (group == "evaluate" and f"features@{name}" in graph)
-    return total if large else 1
+    return total if group in ON_A_BACKBONE and name in large else 1
 
 
 def environment(count: int) -> dict[str, str]:

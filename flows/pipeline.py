@@ -111,7 +111,7 @@ def _run(folder: Path, checked: Checked, targets: list[str] | None) -> Rows:
             stale = reasons(folder).keys()
         asked = may_change(graph, (stale | copied.keys()) & graph.keys())
         environment = stack.enter_context(head_for_trainings(folder)) if trains(asked) else {}
-        states = _states(graph, asked, environment, folder, copied, checked.small, begun)
+        states = _states(graph, asked, environment, folder, copied, checked, begun)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -130,7 +130,7 @@ def _states(
     environment: Mapping[str, str],
     folder: Path,
     anew: Collection[str],
-    small: Mapping[str, bool],
+    checked: Checked,
     begun: Mapping[str, PrefectFuture[Any]],
 ) -> dict[str, State[dict[str, float | str]]]:
     """Each stage's end, once all have ended: side by side where none waits for another.
@@ -142,7 +142,7 @@ def _states(
     futures: dict[str, PrefectFuture[Any]] = {}
 
     def takes(stage: str) -> int:
-        return cores.taken(stage, graph, {} if on_cluster else small, total) if stage in asked else 0
+        return cores.taken(stage, {} if on_cluster else checked.small, checked.large, total) if stage in asked else 0
 
     def start(stage: str, count: int) -> PrefectFuture[Any]:
         own = {**environment, **cores.environment(count)}

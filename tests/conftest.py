@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.evaluation import evaluation_of
 from components.models.families import cnn
 from components.params import params
+from components.params.declarations import GROUPS
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -65,7 +67,7 @@ def _interruptible() -> None:
 def with_source(settings: params.Params, name: str, source: str) -> params.Params:
     """The same settings, but for where a data set comes from."""
     section = settings.sections[name].model_copy(update={"source": source})
-    return params.Params(settings.general, {**settings.sections, name: section})
+    return replace(settings, sections={**settings.sections, name: section})
 
 
 @contextmanager
@@ -160,15 +162,16 @@ class Project:
         self.environment["SHELL"] = "/bin/sh"  # which may stay between DVC and a stage, as bash does not
 
     def change(self, **changes: Any) -> None:
-        """Set values of params.yaml: change(mnist__source="synthetic") sets mnist.source."""
+        """Set values of params.yaml: change(cnn__epochs=3) sets models.cnn.epochs, mnist__source="…" mnist.source."""
         yaml = YAML()
         file = self.folder / "params.yaml"
         values = yaml.load(file.read_text())
         for path, value in changes.items():
             *sections, key = path.split("__")
+            group = next((group for group in GROUPS if sections and sections[0] in (values.get(group) or {})), None)
             section = values
-            for name in sections:
-                section = section[name]
+            for name in [*([group] if group else []), *sections]:
+                section = section.setdefault(name, {})
             section[key] = value
         with file.open("w") as opened:
             yaml.dump(values, opened)
@@ -245,8 +248,7 @@ def with_small_images(folder: Path, has_run_before: bool = True) -> Project:
         (folder / "voc").mkdir()
         scenes.make(folder / "voc")
     project.change(flowers__source=str(folder / "flowers"), voc__source=str(folder / "voc"))
-    for model in PRETRAINED:
-        project.change(**{f"{model}__weights": "none"})
+    project.change(efficientnet_lite0__weights="none")
     return project
 
 

@@ -45,7 +45,7 @@ def trained(
             task = load_task(name)
             changes: dict[str, Any] = {"epochs": 2}
             if issubclass(task.config, PretrainedConfig):
-                changes |= {"weights": "none"}
+                changes |= {"pretrained": False}
             config = committed.sections[name].model_copy(update=changes)
             split = made_splits(config.data)  # type: ignore[attr-defined]
             spec = task.spec(config, split.spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def settings(committed: params.Params, tmp_path: Path) -> params.Params:
     """params.yaml's values, of which models and measures lie in an empty folder."""
     own = {"models": str(tmp_path / "models"), "metrics": str(tmp_path / "metrics")}
     general = committed.general.model_copy(update={"paths": committed.paths.model_copy(update=own)})
-    return params.Params(general, committed.sections)
+    return replace(committed, general=general)
 
 
 def train(settings: params.Params, weights: bytes, accuracy: float) -> None:

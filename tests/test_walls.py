@@ -124,7 +124,7 @@ def test_the_loop_knows_no_ray_and_what_trains_knows_no_evaluation_and_no_drawin
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare.weights", "prepare.features", "prepare.vectors", "evaluate", "baselines", "studies", "report", "promote"],
+    ["prepare.weights", "prepare.features", "prepare", "evaluate", "baselines", "studies", "report", "promote"],
 )
 def test_only_training_and_what_it_owns_reaches_ray(command: str) -> None:
     reached = {file_of(module) for module in closure([program(f"components.{command}")])}

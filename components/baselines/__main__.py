@@ -28,11 +28,11 @@ from components.process.command import run
 
 def main(name: str) -> None:
     settings = params.load()
-    evaluate = declaration(BASELINES, name, "evaluate", kind="baseline")
-    names = declaration(BASELINES, name, "METRICS", kind="baseline")
-    config = settings.sections[name]
+    config = settings.entry("baselines", name)
+    evaluate = declaration(BASELINES, config.kind, "evaluate", kind="baseline")
+    names = declaration(BASELINES, config.kind, "METRICS", kind="baseline")
     paths = settings.paths
-    split = open_split(Path(paths.split) / config.data)  # type: ignore[attr-defined]
+    split = open_split(Path(paths.split) / config.data)
     with whole_folder(Path(paths.plots) / name) as folder:
         results = evaluate(config, split, folder)
         write_names(folder, names)

@@ -31,13 +31,14 @@ QUERIES, ALIKE, TELLING = 3, 3, 12
 
 
 class Config(Section):
+    kind: str = Field(description="the kind of baseline: the name of a file in components/baselines")
     data: str = Field(description="the name of a section of a data set of texts")
     term_frequency: tuple[Frequency, ...] = Field(
-        min_length=1, description="a list of raw (the count) | log (log(1 + count)); each is tried"
+        ("raw", "log"), min_length=1, description="a list of raw (the count) | log (log(1 + count)); each is tried"
     )
-    smoothing: float = Field(gt=0, description="a number > 0: Naive Bayes' additive smoothing")
+    smoothing: float = Field(1.0, gt=0, description="a number > 0: Naive Bayes' additive smoothing")
     inverse_penalty: float = Field(
-        gt=0, description="a number > 0: logistic regression's C, the inverse of its L2 penalty"
+        4.0, gt=0, description="a number > 0: logistic regression's C, the inverse of its L2 penalty"
     )
 
 
@@ -77,7 +78,7 @@ def evaluate(config: Config, split: Split, folder: Path) -> dict[str, Any]:
     from sklearn.naive_bayes import MultinomialNB
 
     if split.text is None:
-        raise UserError(f"tfidf.data: {config.data} holds no texts")
+        raise UserError(f"{config.where}.data: {config.data} holds no texts")
     targets = split.arrays["targets"]
     accuracies: dict[str, Any] = {name: {} for name in NAMES}
     for frequency in config.term_frequency:

@@ -1,12 +1,12 @@
 """The code stage: what code each other stage is made by, so that an edit makes stale what it changes and nothing else.
 
-Writes <paths.code>/<step>/<section>: a line for each file of code, its digest and its name. Being the first of all
+Writes <paths.code>/<step>/<entry>: a line for each file of code, its digest and its name. Being the first of all
 stages, it also checks params.yaml whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,48 +17,58 @@ from components.data.sources import Synthetic
 from components.errors import UserError
 from components.files import whole_folder
 from components.params import params
-from components.params.declarations import BASELINES, DATASETS, EVALUATIONS, MODELS, STUDIES, declared_in
+from components.params.declarations import DATASETS, EVALUATIONS, GROUPS, MODELS, declared_in
+from components.params.entries import NONE
 
-STEPS = {  # a stage → its command, and the package that declares the sections that it is given
+STEPS = {  # a stage → its command, and the group of the entries that it is given, or the package of their names
     "download": ("components.data.download", DATASETS),
     "text": ("components.data.text", DATASETS),
     "split": ("components.data.split", DATASETS),
-    "baseline": ("components.baselines", BASELINES),
-    "weights": ("components.prepare.weights", MODELS),
-    "features": ("components.prepare.features", MODELS),
-    "vectors": ("components.prepare.vectors", MODELS),
-    "train": ("components.train", MODELS),
-    "evaluate": ("components.evaluate", MODELS),
-    "study": ("components.studies", STUDIES),
+    "baseline": ("components.baselines", "baselines"),
+    "weights": ("components.prepare.weights", "backbones"),
+    "prepare": ("components.prepare", "models"),
+    "train": ("components.train", "models"),
+    "evaluate": ("components.evaluate", "models"),
+    "study": ("components.studies", "studies"),
 }
-REPORT = "report"  # of no section
+ALONE = {NONE: "components.prepare.weights", "report": "components.report"}  # stages of no entry → their commands
+
+
+def entries_of(step: str, settings: params.Params) -> Sequence[str]:
+    """The names that a step's stages are given."""
+    group = STEPS[step][1]
+    return settings.groups[group] if group in GROUPS else declared_in(group)
 
 
 def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
-    """The modules that a stage runs: its command, its section's own, and those that the section's values name."""
-    command, package = STEPS[step]
+    """The modules that a stage runs: its command, its entry's kind, and those that the entry's values name."""
+    command, group = STEPS[step]
     yield program(command)
-    yield f"{package}.{name}"
+    package = GROUPS[group].package if group in GROUPS else group
     values: Any = settings.values(name)
-    if step == "evaluate" and file_of(f"{EVALUATIONS}.{name}").is_file():  # a model's training needs none yet
-        yield f"{EVALUATIONS}.{name}"
+    kind = GROUPS[group].kind_of(values) if group in GROUPS else name
+    yield f"{package}.{kind}"
+    if step == "evaluate" and file_of(f"{EVALUATIONS}.{kind}").is_file():  # a model's training needs none yet
+        yield f"{EVALUATIONS}.{kind}"
     if step == "download":
         with suppress(UserError):  # no such source: the download tells of it, and stops no other stage
             _, source = load_dataset(name).sources(settings.sections[name], settings.general.source)
             yield from [source.generator] if isinstance(source, Synthetic) else []
-    for key in ("weights", "model"):  # of another model of the pipeline
-        if values.get(key) in declared_in(MODELS):
-            yield f"{MODELS}.{values[key]}"
+    if step in ("prepare", "study"):
+        for key in ("start", "model"):  # another model of the pipeline, whose network is loaded
+            if values.get(key) in settings.groups["models"]:
+                yield f"{MODELS}.{settings.values(values[key])['family']}"
 
 
 def write(settings: params.Params, target: Path) -> None:
     """Write the folder `target`, whole."""
     with whole_folder(target) as folder:
-        for step, (_, package) in STEPS.items():
+        for step in STEPS:
             (folder / step).mkdir()
-            for name in declared_in(package):
+            for name in entries_of(step, settings):
                 _write(folder / step / name, digests(modules_of(step, name, settings)))
-        _write(folder / REPORT, digests([program(f"components.{REPORT}")]))
+        for stage, command in ALONE.items():
+            _write(folder / stage, digests([program(command)]))
 
 
 def _write(file: Path, files: dict[str, str]) -> None:

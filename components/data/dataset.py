@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 
 class SplitConfig(Section):
-    method: Literal["stratified", "head"] = Field(description="stratified | head (the first rows validate)")
-    validation: float = Field(gt=0, lt=1, description="a number between 0 and 1, a fraction of the training rows")
-    test: float = Field(gt=0, lt=1, description="a number between 0 and 1, used if the set has no test subset")
-    seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
+    method: Literal["stratified", "head"] = Field(
+        "stratified", description="stratified | head (the first rows validate)"
+    )
+    validation: float = Field(0.2, gt=0, lt=1, description="a number between 0 and 1, a fraction of the training rows")
+    test: float = Field(0.2, gt=0, lt=1, description="a number between 0 and 1, used if the set has no test subset")
+    seed: int = Field(42, ge=0, lt=2**31, description="an integer >= 0")
 
 
 @dataclass(frozen=True)
@@ -65,27 +67,39 @@ CSV = (".csv", ".csv.gz", *TSV)
 
 
 class VocabularyConfig(Section):
-    size: int = Field(ge=1, le=2**30, description="an integer >= 1: the most words that have a number of their own")
-    least: int = Field(ge=1, description="an integer >= 1: how often a word stands in the training subset at least")
+    size: int = Field(
+        20000, ge=1, le=2**30, description="an integer >= 1: the most words that have a number of their own"
+    )
+    least: int = Field(2, ge=1, description="an integer >= 1: how often a word stands in the training subset at least")
 
 
 class TextConfig(Section):
     """The keys of every section of a data set of texts."""
 
-    text_column: str = Field(description="the name of a table's column with the texts")
-    label_column: str = Field(description="the name of a table's column with the classes")
+    text_column: str = Field("text", description="the name of a table's column with the texts")
+    label_column: str = Field("label", description="the name of a table's column with the classes")
     classes: tuple[str, ...] | None = Field(
-        min_length=2, description="null (every label that occurs) | a list of two or more labels to keep, in quotes"
+        None,
+        min_length=2,
+        description="null (every label that occurs) | a list of two or more labels to keep, in quotes",
     )
-    duplicates: bool = Field(description="true | false, whether a text that is there again stays")
-    longest: int = Field(ge=1, le=10**7, description="an integer >= 1: letters, beyond which a text is left out")
-    bad_rows: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of rows without use")
-    ray_above: float = Field(ge=0, description="a number >= 0: megabytes of Parquet files, beyond which Ray reads them")
-    steps: Steps
-    vocabulary: VocabularyConfig
-    length: int = Field(ge=1, le=10**6, description="an integer >= 1: the words of a text that models see")
-    cut: Literal["end", "start", "middle"] = Field(description="end | start | middle, of a text with more words")
-    split: SplitConfig
+    duplicates: bool = Field(False, description="true | false, whether a text that is there again stays")
+    longest: int = Field(
+        100_000, ge=1, le=10**7, description="an integer >= 1: letters, beyond which a text is left out"
+    )
+    bad_rows: float = Field(
+        0.01, ge=0, le=1, description="a number from 0 to 1: tolerated fraction of rows without use"
+    )
+    ray_above: float = Field(
+        500, ge=0, description="a number >= 0: megabytes of Parquet files, beyond which Ray reads them"
+    )
+    steps: Steps = Steps()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    length: int = Field(400, ge=1, le=10**6, description="an integer >= 1: the words of a text that models see")
+    cut: Literal["end", "start", "middle"] = Field(
+        "middle", description="end | start | middle, of a text with more words"
+    )
+    split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")
     def _two_columns(self) -> TextConfig:

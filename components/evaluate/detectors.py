@@ -74,9 +74,9 @@ def mean_average_precision(detections: Tensor, objects: Tensor) -> tuple[dict[st
     return means, {int(number): own for number, own in zip(numbers, each, strict=True) if own >= 0}
 
 
-def evaluate(where: str, detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+def evaluate(detections: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
     """Test mAP and recall; average_precision.csv and predictions.png into `folder`."""
-    objects = objects_of(where, split, rows)
+    objects = objects_of(split, rows)
     means, each = mean_average_precision(detections, objects)
     truth = objects[..., 0].long()
     table = [

@@ -40,11 +40,11 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     assert isinstance(model, SlidingWindow)
     windows = model.config.windows
     boxes = windows.boxes()
-    overlaps = shown(boxes, objects_of("sliding_window", split, rows[:1])[0], background=-1)[1]
+    overlaps = shown(boxes, objects_of(split, rows[:1])[0], background=-1)[1]
     image = torch.tensor(split.arrays["inputs"][rows[0]]).float()
     (best,) = windows.crops(image, overlaps.argmax(dim=0, keepdim=True)).round().clamp(0, 255).byte().numpy()
     draw_first_layers(model, best, folder / "feature_maps.png")
-    return {**detectors.evaluate("sliding_window", detections, rows, split, folder), "windows": len(boxes)}
+    return {**detectors.evaluate(detections, rows, split, folder), "windows": len(boxes)}
 
 
 def results(own: Detections) -> Results:

@@ -36,7 +36,7 @@ def evaluate(model: nn.Module, detections: Tensor, rows: np.ndarray, split: Spli
     """mAP, recall and how many default boxes are tried; what detectors.evaluate writes; feature_maps.png."""
     assert isinstance(model, SSD)
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
-    return {**detectors.evaluate("ssd", detections, rows, split, folder), "windows": len(model.boxes)}
+    return {**detectors.evaluate(detections, rows, split, folder), "windows": len(model.boxes)}
 
 
 METRICS = {**detectors.METRICS, "surest_right": Metric("surest box right")}

@@ -59,7 +59,8 @@ def evaluate(
             f"{trained.task.name}: the model was trained on other data than {split.folder} holds; `dvc repro`"
         )
     rows = split.rows["test"]
-    results, own = results_of(trained.task.name, evaluation), getattr(evaluation, trained.task.name, None)
+    family = trained.task.family
+    results, own = results_of(family, evaluation), getattr(evaluation, family, None)
     model, predictions, milliseconds = predictions_of(results.predict, trained, split, rows)
     with whole_folder(plots) as folder:
         figures = dict(results.evaluate(model, predictions, rows, split, folder))

@@ -63,7 +63,7 @@ def save(
     epochs = state["history"]
     layers = [{"epoch": e["epoch"], "layer": n, **v} for e in epochs for n, v in e["layers"].items()]
     description = {
-        "task": task.name,
+        "name": task.name,
         "config": config.model_dump(mode="json"),
         "data": {
             "input_shape": list(spec.input_shape),
@@ -90,9 +90,10 @@ def load(folder: Path) -> Artifact:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder}: no trained model here; `dvc repro` trains it") from None
-    task = load_task(description["task"])
+    family = description["config"].get("family", description.get("task", ""))
+    task = load_task(family, description.get("name", family))
     try:
-        config = task.config.model_validate_json(json.dumps(description["config"]))
+        config = task.config.model_validate_json(json.dumps(description["config"])).at(f"models.{task.name}")
     except ValidationError as error:
         keys = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors()}))
         raise UserError(f"{folder}: trained by another version of this tool ({keys}); train it anew") from None

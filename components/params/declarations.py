@@ -1,4 +1,4 @@
-"""Where sections of params.yaml are declared: `cnn:` by models/families/cnn.py.
+"""Where sections of params.yaml are declared: an entry of `models:` by the file of its family, and so on.
 
 So a new family or data set needs no list, and a stage imports the declarations alone that it needs: those of models
 bring torch along, whose import takes seconds.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +20,36 @@ from components.params.section import Section
 
 MODELS, DATASETS = "components.models.families", "components.data.datasets"
 BASELINES, STUDIES = "components.baselines", "components.studies"
-EVALUATIONS = "components.evaluate"
-PACKAGES = (MODELS, DATASETS, BASELINES, STUDIES, EVALUATIONS)
+EVALUATIONS, BACKBONES = "components.evaluate", "components.models.backbones"
 TOP = Path(__file__).resolve().parents[2]
 A_CONFIG = re.compile(r"^(class Config\b|Config\s*[:=])", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A section of params.yaml that holds entries under names of the user's choice.
+
+    package: where the kinds of entry are declared, a file each.
+    key:     of an entry, which names its kind; "" where there is one kind alone, of which `package` has no other.
+    what:    what an entry is, for messages.
+    """
+
+    package: str
+    key: str
+    what: str
+
+    def kind_of(self, values: Mapping[str, Any]) -> str:
+        """The kind that an entry's values name."""
+        return str(values.get(self.key, "")) if self.key else declared_in(self.package)[0]
+
+
+GROUPS = {
+    "backbones": Group(BACKBONES, "", "backbone"),
+    "models": Group(MODELS, "family", "model"),
+    "baselines": Group(BASELINES, "kind", "baseline"),
+    "studies": Group(STUDIES, "kind", "study"),
+}
+SINGLE = (DATASETS, EVALUATIONS)  # packages whose files declare a section of their own name
 
 
 @cache
@@ -40,13 +67,15 @@ def declaration(package: str, name: str, attribute: str, kind: str) -> Any:
     return getattr(_imported(f"{package}.{name}"), attribute)
 
 
-def section_type(name: str) -> type[Section] | None:
-    """The type of a section; None if no module declares it."""
-    for package in PACKAGES:
-        if name in declared_in(package):
-            config: type[Section] = _imported(f"{package}.{name}").Config
-            return config
-    return None
+def config_of(package: str, name: str) -> type[Section]:
+    """The Config that the file of that name declares, which has to be there."""
+    config: type[Section] = _imported(f"{package}.{name}").Config
+    return config
+
+
+def single_sections() -> dict[str, str]:
+    """The sections that stand at the top of params.yaml → the package that declares each."""
+    return {name: package for package in SINGLE for name in declared_in(package)}
 
 
 def _imported(module: str) -> ModuleType:
@@ -54,13 +83,3 @@ def _imported(module: str) -> ModuleType:
         return importlib.import_module(module)
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
-
-
-def section_types() -> dict[str, type[Section]]:
-    """Section name → its type, of all."""
-    return {name: kind for name in all_declared() if (kind := section_type(name))}
-
-
-def all_declared() -> Iterator[str]:
-    for package in PACKAGES:
-        yield from declared_in(package)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -20,6 +20,7 @@ KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "integers", "log_integers",
 PERTURBED: tuple[Kind, ...] = ("uniform", "log_uniform")  # what pbt may vary without changing a network's shape
 FORMS = "uniform, log_uniform, integers or log_integers: [low, high], or choice: [values]"
 Nearest = Callable[[str, list[str], str], str]
+S = TypeVar("S")
 Values = dict[str, Any]  # a model's key → a value of it
 
 
@@ -92,36 +93,41 @@ class Search(Section):
     """How a sweep searches, whichever model it is of."""
 
     method: Literal["tpe", "random", "pbt"] = Field(
-        description="tpe (tree-structured Parzen estimator) | random | pbt (population-based training)"
+        "tpe", description="tpe (tree-structured Parzen estimator) | random | pbt (population-based training)"
     )
     trials: int = Field(
-        ge=1, description="an integer >= 1: how many trainings, the one with params.yaml's own values first"
+        30, ge=1, description="an integer >= 1: how many trainings, the one with params.yaml's own values first"
     )
     grace: int = Field(
+        3,
         ge=0,
         description="epochs before a trial may be stopped early; 0: none is stopped. Of pbt: its interval",
     )
-    reduction: float = Field(gt=1, description="a number > 1: at each rung of ASHA one trial in so many goes on")
-    seed: int = Field(ge=0, lt=2**31, description="an integer >= 0")
+    reduction: float = Field(3.0, gt=1, description="a number > 1: at each rung of ASHA one trial in so many goes on")
+    seed: int = Field(42, ge=0, lt=2**31, description="an integer >= 0")
 
 
 class Grow(Section):
     """How a grow search widens a model."""
 
-    start: int = Field(ge=1, description="an integer >= 1: the first width, which doubles")
-    limit: int = Field(ge=2, description="an integer >= 2: the largest width")
+    start: int = Field(2, ge=1, description="an integer >= 1: the first width, which doubles")
+    limit: int = Field(2048, ge=2, description="an integer >= 2: the largest width")
     tolerance: float = Field(
-        gt=0, lt=1, description="a number in (0, 1): a loss that is lower by this fraction is better"
+        0.03, gt=0, lt=1, description="a number in (0, 1): a loss that is lower by this fraction is better"
     )
     patience: int = Field(
-        ge=1, description="an integer >= 1: doublings without a better validation loss before it ends"
+        2, ge=1, description="an integer >= 1: doublings without a better validation loss before it ends"
     )
-    seeds: int = Field(ge=1, description="an integer >= 1: trainings of each width, of whose losses the median counts")
+    seeds: int = Field(
+        3, ge=1, description="an integer >= 1: trainings of each width, of whose losses the median counts"
+    )
     refine: int = Field(
-        ge=0, description="an integer >= 0: how often the steps around the best width are halved afterwards"
+        1, ge=0, description="an integer >= 0: how often the steps around the best width are halved afterwards"
     )
-    regularised: bool = Field(description="true | false: whether the dropout, l1 and l2 of the model stay on")
-    widths: dict[str, tuple[str, ...]] = Field(description="a model's name → the keys that take the width")
+    regularised: bool = Field(False, description="true | false: whether the dropout, l1 and l2 of the model stay on")
+    widths: dict[str, tuple[str, ...]] = Field(
+        {}, description="a model's or family's name → the keys that take the width"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Grow:
@@ -135,8 +141,13 @@ def widened(values: Mapping[str, Any], keys: tuple[str, ...], width: int) -> Val
     return {k: [width] * max(1, len(values[k])) if isinstance(values[k], list | tuple) else width for k in keys}
 
 
+def asked_for(asked: Mapping[str, S], name: str, family: str) -> S | None:
+    """What is said under a model's own name, else under its family's."""
+    return asked.get(name, asked.get(family))
+
+
 def faults(
-    sweep: Mapping[str, Space], grow: Grow, sections: Mapping[str, Section], models: list[str], nearest: Nearest
+    sweep: Mapping[str, Space], grow: Grow, sections: Mapping[str, Any], models: list[str], nearest: Nearest
 ) -> Iterator[str]:
     """Faults of the search spaces: keys and values that the models' sections do not allow.
 
@@ -144,17 +155,22 @@ def faults(
     models:   the names of all models.
     nearest:  (wrong name, right names, their prefix) → the end of a message.
     """
+    judged: dict[str, Any] = {}  # a model's or a family's name → an entry by which its ranges are judged
+    for name in [name for name in models if name in sections]:
+        judged.setdefault(sections[name].family, sections[name])
+    judged |= {name: sections[name] for name in models if name in sections}
+    known = list(dict.fromkeys([*models, *judged]))
     for key, asked in (("sweep", sweep), ("grow.widths", grow.widths)):
-        for name in asked.keys() - models:
-            yield f"{key}.{name}: no model is called so{nearest(name, models, f'{key}.')}"
-    for name in [name for name in sweep if name in sections]:
+        for name in asked.keys() - known:
+            yield f"{key}.{name}: no model and no family of one is called so{nearest(name, known, f'{key}.')}"
+    for name in [name for name in sweep if name in judged]:
         for key, searched in sweep[name].items():
-            yield from _range_faults(f"sweep.{name}.{key}", key, searched, sections[name], sweep[name], nearest)
-    for name in [name for name in grow.widths if name in sections]:
+            yield from _range_faults(f"sweep.{name}.{key}", key, searched, judged[name], sweep[name], nearest)
+    for name in [name for name in grow.widths if name in judged]:
         for key in grow.widths[name]:
-            if fault := _key_fault(key, sections[name], nearest):
+            if fault := _key_fault(key, judged[name], nearest):
                 yield f"grow.widths.{name}: {key}: {fault}"
-            elif _refused(sections[name], widened(sections[name].model_dump(), (key,), grow.limit)):
+            elif _refused(judged[name], widened(judged[name].model_dump(), (key,), grow.limit)):
                 yield f"grow.widths.{name}: {key} takes no width of {grow.limit}"
 
 
@@ -169,7 +185,7 @@ def _range_faults(path: str, key: str, searched: Range, section: Any, space: Spa
     optimizers = space["optimizer"].values if "optimizer" in space else (section.optimizer,)
     if key == "momentum" and "sgd" not in optimizers:
         yield (
-            f"{path}: it would change nothing, since only sgd uses it and {path.split('.')[1]}.optimizer is "
+            f"{path}: it would change nothing, since only sgd uses it and {section.where}.optimizer is "
             f"{section.optimizer}; add optimizer: {{choice: [{section.optimizer}, sgd]}} to the space"
         )
 

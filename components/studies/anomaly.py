@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from components.data.arrays import Split
@@ -16,7 +15,6 @@ from components.errors import UserError
 from components.models.encoders import in_parts
 from components.models.families import autoencoder, vae
 from components.models.reconstruction import errors, image_batch
-from components.params.section import Section
 from components.plots.canvas import WIDTH
 from components.plots.image_rows import draw_rows
 from components.plots.metric import Metric
@@ -25,15 +23,16 @@ from components.plots.tables import write_tables
 
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
+from components.studies.study import StudyConfig
 
 DRAWN = 10
 METRICS = {"roc_auc": Metric("area under the ROC curve", "{:.4f}")}
 
 
-class Config(Section):
-    data: str = Field(description="the name of a section of a data set of images, such as the model was trained on")
-    model: str = Field(description="the name of an autoencoder's section")
-    others: str = Field(description="the name of a section of a data set of other images")
+class Config(StudyConfig):
+    """Of an autoencoder, on images such as it was trained on, and on others that it never saw."""
+
+    needs = ("data", "model", "others")
 
 
 def scores(model: nn.Module, images: Tensor) -> Tensor:
@@ -56,13 +55,13 @@ def evaluate(
 
     trained = models(config.model)
     if not isinstance(trained.model, autoencoder.Autoencoder | vae.VAE):
-        raise UserError(f"anomaly.model: {config.model} is no autoencoder")
+        raise UserError(f"{config.where}.model: {config.model} is no autoencoder")
     images = []
     for key, name in (("data", config.data), ("others", config.others)):
         split = splits(name)
         if split.spec.input_shape != trained.spec.input_shape:
             raise UserError(
-                f"anomaly.{key}: {name} has inputs of shape {split.spec.input_shape}, and {config.model} takes "
+                f"{config.where}.{key}: {name} has inputs of shape {split.spec.input_shape}, and {config.model} takes "
                 f"{trained.spec.input_shape}"
             )
         images.append(image_batch(split, split.rows["test"]).inputs)

@@ -19,13 +19,13 @@ from torch.nn import functional
 
 from components.data.arrays import Split
 from components.models.recurrent import Cell, Recurrent
-from components.params.section import Section
 from components.plots.metric import Metric
 from components.plots.palette import BLUE, GREY, ORANGE, PALE
 from components.plots.tables import write_tables
 
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
+from components.studies.study import StudyConfig
 
 NOISE, TESTED = 0.1, 500
 COLOURS = {"plain_rnn": ORANGE, "lstm": GREY, "remembering_lstm": BLUE}
@@ -36,12 +36,12 @@ METRICS = {
 }
 
 
-class Config(Section):
-    steps: int = Field(ge=2, description="an integer >= 2: steps of a sequence, the sign being in the first")
-    width: int = Field(ge=1, description="an integer >= 1: recurrent neurons")
-    batch_size: int = Field(ge=1, description="an integer >= 1")
-    training_steps: int = Field(ge=0, description="an integer >= 0: of a short training by Adam")
-    learning_rate: float = Field(gt=0, description="a number > 0")
+class Config(StudyConfig):
+    steps: int = Field(200, ge=2, description="an integer >= 2: steps of a sequence, the sign being in the first")
+    width: int = Field(32, ge=1, description="an integer >= 1: recurrent neurons")
+    batch_size: int = Field(64, ge=1, description="an integer >= 1")
+    training_steps: int = Field(150, ge=0, description="an integer >= 0: of a short training by Adam")
+    learning_rate: float = Field(0.005, gt=0, description="a number > 0")
 
 
 class FirstSign(nn.Module):

@@ -21,23 +21,27 @@ from components.evaluate.vae import decoder_of, draw_manifold
 from components.models.encoders import in_parts
 from components.models.families import vae
 from components.models.reconstruction import image_batch
-from components.params.section import Section
 from components.plots.image_rows import draw_codes
 from components.plots.tables import write_tables
 from components.train.loop import fit, validate
 
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
+from components.studies.study import StudyConfig
 
 METRICS = {name: OF_A_VAE[name] for name in ("elbo", "reconstruction", "kl")}
 
 
-class Config(Section):
-    data: str = Field(description="the name of a section of a data set of images")
-    model: str = Field(description="the name of a VAE's section")
-    examples: int = Field(ge=1, description="an integer >= 1: the most images of the training subset to learn from")
-    epochs: int = Field(ge=1, description="an integer >= 1")
-    side: int = Field(ge=2, description="an integer >= 2: images along each side of the image")
+class Config(StudyConfig):
+    """Of a VAE, on images."""
+
+    needs = ("data", "model")
+
+    examples: int = Field(
+        5000, ge=1, description="an integer >= 1: the most images of the training subset to learn from"
+    )
+    epochs: int = Field(30, ge=1, description="an integer >= 1")
+    side: int = Field(16, ge=2, description="an integer >= 2: images along each side of the image")
 
 
 def evaluate(
@@ -46,7 +50,7 @@ def evaluate(
     """The evidence lower bound on the test subset; manifold.png and codes.png. Raises UserError when it is no VAE."""
     trained, split = models(config.model), splits(config.data)
     if not isinstance(trained.config, vae.Config):
-        raise UserError(f"manifold.model: {config.model} is no VAE")
+        raise UserError(f"{config.where}.model: {config.model} is no VAE")
     section = trained.config.model_copy(update={"bottleneck": 2, "epochs": config.epochs})
     drawn = torch.randperm(len(split.rows["train"]), generator=torch.Generator().manual_seed(section.seed))
     rows = split.rows["train"][drawn[: config.examples].numpy()]

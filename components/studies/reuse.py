@@ -21,7 +21,6 @@ from components.data.arrays import Split
 from components.errors import UserError
 from components.models.encoders import Encoder
 from components.models.families import transfer
-from components.params.section import Section
 from components.plots.canvas import WIDTH
 from components.plots.metric import Metric
 from components.plots.palette import BLUE, INK, ORANGE, PALE
@@ -30,6 +29,7 @@ from components.train.loop import fit, validate
 
 if TYPE_CHECKING:
     from components.models.artifact import Artifact
+from components.studies.study import StudyConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[int, Field(ge=1)]
@@ -39,17 +39,21 @@ METRICS["labels"] = Metric("fewest labels", of_test=False)
 COLOURS = dict(zip(WAYS, (BLUE, INK, ORANGE), strict=True))
 
 
-class Config(Section):
-    data: str = Field(description="the name of a section of a data set of labelled images")
-    model: str = Field(description="the name of a model's section whose encoder is used, such as autoencoder")
+class Config(StudyConfig):
+    """Of a model with an encoder, on labelled images."""
+
+    needs = ("data", "model")
+
     labels: tuple[Fraction, ...] = Field(
-        min_length=1, description="a list of numbers in (0, 1], fractions of the training subset"
+        (0.01, 0.05, 0.1, 1.0),
+        min_length=1,
+        description="a list of numbers in (0, 1], fractions of the training subset",
     )
-    seeds: int = Field(ge=1, description="an integer >= 1: trainings for each point, of which the median counts")
-    dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layers of the head; [] for none")
-    steps: int = Field(ge=1, description="an integer >= 1: training steps, about, whatever the number of labels")
-    batch_size: int = Field(ge=1, description="an integer >= 1")
-    learning_rate: float = Field(gt=0, description="a number > 0")
+    seeds: int = Field(3, ge=1, description="an integer >= 1: trainings for each point, of which the median counts")
+    dense: tuple[Width, ...] = Field((), description="a list of integers >= 1, hidden layers of the head; [] for none")
+    steps: int = Field(300, ge=1, description="an integer >= 1: training steps, about, whatever the number of labels")
+    batch_size: int = Field(32, ge=1, description="an integer >= 1")
+    learning_rate: float = Field(0.01, gt=0, description="a number > 0")
 
 
 class Point(NamedTuple):
@@ -78,11 +82,10 @@ def head_config(config: Config, encoder: str, frozen: bool, seed: int, labels: i
     """transfer's section for one training."""
     epochs = math.ceil(config.steps / math.ceil(labels / config.batch_size))
     return transfer.Config(
-        data=config.data, seed=seed, epochs=epochs, batch_size=config.batch_size, optimizer="adam",
-        learning_rate=config.learning_rate, momentum=0.0, l1=0.0, l2=0.0, clip="none", clip_limit=1.0,
-        precision="float32", channels_last=False, compile=False, patience=0, keep="last", backbone=encoder,
-        weights=config.model, freeze="all" if frozen else 0, frozen_precision="float32", store_features=False, flip=0.0,
-        crop=1.0, colour=0.0, dense=config.dense, dropout=0.0,
+        family="transfer", data=config.data, start=config.model, seed=seed, epochs=epochs, batch_size=config.batch_size,
+        learning_rate=config.learning_rate, momentum=0.0, precision="float32", channels_last=False, compile=False,
+        keep="last", backbone=encoder, freeze="all" if frozen else 0, frozen_precision="float32", store_features=False,
+        dense=config.dense, dropout=0.0,
     )  # fmt: skip
 
 
@@ -110,7 +113,7 @@ def evaluate(
     trained = models(config.model)
     encoder, split = getattr(trained.model, "encoder", None), splits(config.data)
     if not isinstance(encoder, Encoder):
-        raise UserError(f"reuse.model: {config.model} has no encoder; choose an autoencoder")
+        raise UserError(f"{config.where}.model: {config.model} has no encoder; choose an autoencoder")
     points = [
         train(config, encoder, split, way, fraction, seed)
         for fraction in sorted(config.labels)

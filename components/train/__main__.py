@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 
 from components.errors import TrainingError
-from components.models.task import TrainingConfig, load_task
+from components.models.task import load_task
 from components.params import params
-from components.prepare.features import training_split
-from components.prepare.weights import check_fits
+from components.prepare.stage import training_split
+from components.prepare.start import resolved, weights_folder
 from components.process import allocator, cores
 from components.process.command import run
 from components.train.training import INTERRUPTED, train
@@ -31,15 +31,12 @@ from components.train.training import INTERRUPTED, train
 
 def main(name: str) -> None:
     settings = params.load()
-    task = load_task(name)
-    config = settings.sections[name]
-    assert isinstance(config, TrainingConfig)
+    config = resolved(settings, name)
+    task = load_task(config.family, name)
     cores.use(one=not config.quicker_on_all)
     allocator.keep_freed()
     split = training_split(settings.paths, name, config)
-    weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
-    if weights:
-        check_fits(weights, config, split)
+    weights = weights_folder(settings, name)
     runs = Path(settings.paths.runs) / f"train@{name}"
     try:
         train(task, config, split, runs, Path(settings.paths.models) / name, weights)

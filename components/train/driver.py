@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.cluster import joining, settings
 from components.cluster.folders import TEMPORARY
@@ -22,6 +22,9 @@ from components.train import checkpoints
 from components.train.loop import State
 from components.train.node_data import send
 from components.train.progress import ProgressPrinter
+
+if TYPE_CHECKING:
+    from components.train.worker import Job
 
 WORKER_FAILURES = 3  # lost processes and machines; a fault in the config or the data is not tried again
 
@@ -48,18 +51,11 @@ def fit_on_ray(
     from ray.train.v2.api.exceptions import TrainingFailedError
 
     from components.train.progress_file import ProgressFile
-    from components.train.worker import Job
 
     try:
         place = joining.placement()
         published = storage if joining.spans_machines() else None
-        job = Job(
-            task=task.name,
-            config=config.model_dump_json(),
-            split=send(split.folder, published),
-            resume=resume,
-            weights=send(weights, published) if weights else None,
-        )
+        job = _job(task, config, split, resume, weights, published)
         print(f"{task.name}: training on {place}", flush=True)
         # Ray's controller, which writes the progress, runs on this machine, wherever the workers are.
         with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as scratch:
@@ -76,6 +72,27 @@ def fit_on_ray(
     if result.return_value is not None:
         raise UserError(str(result.return_value))
     return _final_state(task.name, result)
+
+
+def _job(
+    task: Task,
+    config: TrainingConfig,
+    split: Split,
+    resume: Location | None,
+    weights: Path | None,
+    published: Location | None,
+) -> Job:
+    from components.train.worker import Job
+
+    return Job(
+        task=task.name,
+        family=task.family,
+        config=config.model_dump_json(),
+        where=config.where,
+        split=send(split.folder, published),
+        resume=resume,
+        weights=send(weights, published) if weights else None,
+    )
 
 
 def _final_state(name: str, result: Any) -> tuple[State, Location]:

@@ -33,7 +33,7 @@ def run_key(task: Task, config: TrainingConfig, split: arrays.Split, weights: Ma
 
     The number of workers is no part of it: a training may go on on a larger cluster.
     """
-    code = digests([loop.__name__, f"{MODELS}.{task.name}"]).items()
+    code = digests([loop.__name__, f"{MODELS}.{task.family}"]).items()
     parts = [task.name, config.model_dump_json(), split.fingerprint, digest_of(weights), torch.__version__, *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -43,7 +43,7 @@ def train(
 ) -> None:
     """Train, or continue, and write the model into the folder `target`.
 
-    weights: the folder of the published weights to start from, for a task that has such.
+    weights: the folder of the weights to start from; of a model that starts from none there are none in it.
 
     Checkpoints are kept under `runs`/<key>/, or in the shared storage under the same names; a killed training goes on
     from its last epoch, and a finished one whose model was lost is not trained again.

@@ -34,7 +34,9 @@ class Job(TypedDict):
     """Sent from the driver to every worker; `config` becomes the task's Config there."""
 
     task: str
+    family: str
     config: str  # JSON
+    where: str  # the entry's place in params.yaml, for messages
     split: Sent  # the split's folder
     weights: Sent | None  # the folder of the published weights to start from
     resume: Location | None  # a checkpoint's file
@@ -45,8 +47,8 @@ def train_worker(job: Job) -> str | None:
 
     Returns the text of a fault that the user can mend, which Ray must not try again.
     """
-    task = load_task(job["task"])
-    config = task.config.model_validate_json(job["config"])
+    task = load_task(job["family"], job["task"])
+    config = task.config.model_validate_json(job["config"]).at(job["where"])
     if not config.quicker_on_all:
         torch.set_num_threads(1)  # of the worker's cores, which Ray has told torch of
     allocator.keep_freed()

@@ -43,7 +43,7 @@ def main(given: argparse.Namespace) -> None:
     runs = Path(settings.paths.runs) / f"sweep@{name}"
     target = Path(settings.paths.sweeps) / (f"{name}_grow" if given.grow else name)
     runs.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(runs.resolve() / sweep.key(load_weights(sweep.weights) if sweep.weights else {}))
+    ledger = Ledger(runs.resolve() / sweep.key(load_weights(sweep.weights)))
     with only_one(runs / "lock", name):
         try:
             run_trials(sweep, ledger, given.cpus, given.gpus, given.workers)
@@ -60,8 +60,8 @@ def main(given: argparse.Namespace) -> None:
 
 def _apply(sweep: Sweep, ledger: Ledger, outcome: Outcome, target: Path, trainings: Path) -> None:
     """Write the best values into params.yaml, and leave the winner's training where the train stage looks for it."""
-    apply(params.FILE, sweep.name, results.best_values(target))
-    print(f"{params.FILE}: {sweep.name} has the values of the best, as `dvc params diff` shows")
+    apply(params.FILE, sweep.config.where, results.best_values(target))
+    print(f"{params.FILE}: {sweep.config.where} has the values of the best, as `dvc params diff` shows")
     # Of a grow search the width alone is applied, of pbt the last values: neither is the winner's training.
     best = None if sweep.grow or sweep.search.method == "pbt" else outcome.ranked[0]
     state = ledger.final_state(best.number) if best else None

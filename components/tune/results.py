@@ -25,12 +25,14 @@ class Outcome:
     """A sweep's trials, and what they are judged by.
 
     keep: best or last, as the model's section says: which epoch's weights count.
+    rows: of the validation subset.
     """
 
     model: str
     goal: Goal
     keep: str
     trials: Sequence[Trial]
+    rows: int
 
     @property
     def metric(self) -> str:
@@ -112,11 +114,21 @@ def _compared(outcome: Outcome, best: Trial) -> str:
     """The metric that the winner reaches, beside params.yaml's own values as the sweep began with them."""
     said = f"Trial {best.number} reaches a validation {outcome.metric} of {outcome.reached(best):.4f}"
     own = next((trial for trial in outcome.trials if trial.number == 0), None)
+    doubt = _doubt(outcome, best)
     if own is None or own.outcome != "finished":
-        return f"{said}."
+        return f"{said}.{doubt}"
     if own is best:
-        return f"{said}: nothing beat params.yaml's own values."
-    return f"{said}, params.yaml's own values {outcome.reached(own):.4f}."
+        return f"{said}: nothing beat params.yaml's own values.{doubt}"
+    return f"{said}, params.yaml's own values {outcome.reached(own):.4f}.{doubt}"
+
+
+def _doubt(outcome: Outcome, best: Trial) -> str:
+    """How far two accuracies on so few examples differ by chance: twice the standard error of a fraction."""
+    reached = outcome.reached(best)
+    if outcome.goal.metric != "accuracy" or not 0 < reached < 1:
+        return ""
+    by_chance = 2 * (reached * (1 - reached) / outcome.rows) ** 0.5
+    return f" Of {outcome.rows:,} validation examples, {by_chance:.4f} more or less may be chance."
 
 
 def _write_trials(folder: Path, outcome: Outcome) -> None:

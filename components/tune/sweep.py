@@ -22,9 +22,10 @@ from components.models.pretrained import digest_of
 from components.models.task import Task, TrainingConfig, load_task
 from components.params import params
 from components.params.declarations import MODELS
-from components.params.search_space import PERTURBED, Grow, Search, Space
-from components.prepare.features import training_split
-from components.prepare.weights import check_fits, load_weights
+from components.params.search_space import PERTURBED, Grow, Search, Space, asked_for
+from components.prepare.stage import training_split
+from components.prepare.start import resolved, weights_folder
+from components.prepare.weights import load_weights
 from components.train import loop
 from components.train.checkpoints import keep_finished
 from components.train.driver import off_main_thread
@@ -53,7 +54,7 @@ class Sweep:
     task: Task
     config: TrainingConfig
     split: Split
-    weights: Path | None
+    weights: Path
     space: Space
     search: Search
     grow: Grow | None
@@ -70,7 +71,7 @@ class Sweep:
         space = {key: each.model_dump() for key, each in self.space.items()}
         how = self.grow.model_dump() if self.grow else self.search.model_dump(exclude={"trials"})
         parts = [self.name, base, space, how, list(self.keys), self.split.fingerprint, digest_of(weights)]
-        code = digests([loop.__name__, f"{MODELS}.{self.name}"]).items()
+        code = digests([loop.__name__, f"{MODELS}.{self.task.family}"]).items()
         return hashlib.sha256(json.dumps([*parts, torch.__version__, *code]).encode()).hexdigest()[:16]
 
     def proposals(self, begun: int) -> Proposals:
@@ -83,11 +84,11 @@ class Sweep:
 
 def planned(settings: params.Params, name: str, trials: int | None, grow: bool) -> Sweep:
     """The sweep that params.yaml describes. Raises UserError where it describes none, or data are missing."""
-    task, config = load_task(name), settings.sections[name]
-    assert isinstance(config, TrainingConfig)
-    general = settings.general
+    config = resolved(settings, name)
+    task, general = load_task(config.family, name), settings.general
     search = general.search.model_copy(update={"trials": trials}) if trials else general.search
-    space, keys = general.sweep.get(name, {}), general.grow.widths.get(name, ())
+    space = asked_for(general.sweep, name, config.family) or {}
+    keys = asked_for(general.grow.widths, name, config.family) or ()
     if grow and not keys:
         raise UserError(
             f"grow.widths.{name}: no key to widen; params.yaml has some for: {_listed(general.grow.widths)}"
@@ -97,9 +98,7 @@ def planned(settings: params.Params, name: str, trials: int | None, grow: bool) 
     if not grow and search.method == "pbt" and not any(each.kind in PERTURBED for each in space.values()):
         raise UserError(f"sweep.{name}: pbt varies {' and '.join(PERTURBED)} ranges alone, and there is none")
     split = training_split(settings.paths, name, config)
-    weights = Path(settings.paths.weights) / name if config.starts_from_weights else None
-    if weights:
-        check_fits(weights, config, split)
+    weights = weights_folder(settings, name)
     task.build(config, split.spec)
     own = general.grow if grow else None
     if own and not own.regularised:
@@ -150,7 +149,7 @@ def _run_on_ray(
         ledger,
         proposals,
         sweep.space,
-        configure=lambda values: configured(sweep.task, base, values),
+        configure=lambda values: configured(sweep.task, base, values, sweep.config.where),
         score=lambda trial: goal.sign * measured(trial.epochs, keep, goal),
     )
     progress = SweepProgress(sweep.name, goal, keep, sweep.config.epochs, total, ended)
@@ -162,11 +161,13 @@ def _run_on_ray(
     )
     job = TrialJob(
         task=sweep.name,
+        family=sweep.task.family,
+        where=sweep.config.where,
         base=json.dumps(base),
         space=json.dumps({key: searched.model_dump() for key, searched in sweep.space.items()}),
         sweep=str(ledger.sweep),
         split=send(sweep.split.folder, published),
-        weights=send(sweep.weights, published) if sweep.weights else None,
+        weights=send(sweep.weights, published),
         exploits=not sweep.grow and sweep.search.method == "pbt",
         place=slots.place,
     )
@@ -183,7 +184,8 @@ def _run_on_ray(
 
 def write(sweep: Sweep, ledger: Ledger, target: Path) -> Outcome:
     """Write the sweep's results so far into the folder `target`, and print its best."""
-    outcome = Outcome(sweep.name, sweep.task.goal, sweep.config.keep, ledger.trials())
+    rows = len(sweep.split.rows["validation"])
+    outcome = Outcome(sweep.name, sweep.task.goal, sweep.config.keep, ledger.trials(), rows)
     if sweep.grow:
         results.write_growth(target, outcome, sweep.grow, sweep.keys)
     else:
@@ -201,7 +203,6 @@ def hand_over(sweep: Sweep, state: State, runs: Path) -> None:
 
     It would train the same, but for the last digits where its workers have other numbers of cores than a trial.
     """
-    config = params.load().sections[sweep.name]
-    assert isinstance(config, TrainingConfig)
-    published = load_weights(sweep.weights) if sweep.weights else {}
+    config = resolved(params.load(), sweep.name)
+    published = load_weights(sweep.weights)
     keep_finished(kept_in(runs, shared()) / run_key(sweep.task, config, sweep.split, published), state)

@@ -38,19 +38,22 @@ class TrialJob(TypedDict):
     """The values that all trials of a sweep share."""
 
     task: str
-    base: str  # the model's section, JSON
+    family: str
+    where: str  # the model's place in params.yaml, for messages
+    base: str  # its values, JSON
     space: str  # JSON: key → range
     sweep: str  # the sweep's folder
     split: Sent
-    weights: Sent | None
+    weights: Sent
     exploits: bool  # whether one trial may go on from another's state, as in population-based training
     place: Placement | None  # the workers of each trial, or None: it trains in its own process
 
 
-def configured(task: Task, base: Mapping[str, Any], values: Values) -> TrainingConfig:
+def configured(task: Task, base: Mapping[str, Any], values: Values, where: str) -> TrainingConfig:
     """The section with these values in it. Raises UserError when it does not allow them."""
     try:
-        return task.config.model_validate_json(json.dumps({**base, **values}))
+        config: TrainingConfig = task.config.model_validate_json(json.dumps({**base, **values})).at(where)
+        return config
     except ValidationError as error:
         said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise UserError("; ".join(said)) from None
@@ -73,9 +76,9 @@ def run_trial(given: dict[str, Any], job: TrialJob) -> None:
         values = decoded(given, space)
         if job["exploits"]:
             write_whole(folder / "values.json", json.dumps(values) + "\n")
-        task = load_task(job["task"])
+        task = load_task(job["family"], job["task"])
         train = _train_on_workers if job["place"] else _train
-        train(task, configured(task, json.loads(job["base"]), values), folder, job)
+        train(task, configured(task, json.loads(job["base"]), values, job["where"]), folder, job)
     except Exception as error:  # whatever a bad value does, the sweep goes on
         said = str(error).strip() or type(error).__name__
         text = said if isinstance(error, UserError) else f"{type(error).__name__}: {said.splitlines()[0]}"
@@ -105,7 +108,7 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
 
     allocator.keep_freed()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    weights = load_weights(on_this_node(job["weights"])) if job["weights"] else None
+    weights = load_weights(on_this_node(job["weights"]))
     fit(task, config, open_split(on_this_node(job["split"])), device, report, resume=state, weights=weights)
 
 
@@ -130,12 +133,14 @@ def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: Tri
         return
     work = Job(
         task=task.name,
+        family=task.family,
         config=config.model_dump_json(),
+        where=config.where,
         split=job["split"],
         weights=job["weights"],
         resume=file,
     )
-    told = EpochsToTune(job["task"], config.model_dump_json(), folder)
+    told = EpochsToTune(job["family"], config.model_dump_json(), folder)
     assert job["place"] is not None
     result = trainer(work, job["place"], checkpoints.new_attempt(run), [told]).fit()
     if result.return_value is not None:
@@ -145,12 +150,12 @@ def _train_on_workers(task: Task, config: TrainingConfig, folder: Path, job: Tri
 class EpochsToTune(TuneReportCallback):  # type: ignore[misc]
     """In Ray Train's controller: keeps each epoch as a trial of one process does, and tells Tune of it."""
 
-    def __init__(self, task: str, config: str, folder: Path) -> None:
+    def __init__(self, family: str, config: str, folder: Path) -> None:
         super().__init__()
-        self.task, self.config, self.folder = task, config, folder
+        self.family, self.config, self.folder = family, config, folder
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        task = load_task(self.task)
+        task = load_task(self.family)
         config = task.config.model_validate_json(self.config)
         epochs = read_epochs(self.folder)[: int(metrics[0]["epoch"]) - 1]  # a lost worker's epoch comes again
         epochs.append(dict(metrics[0]))

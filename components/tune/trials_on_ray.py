@@ -125,7 +125,7 @@ def scheduler(
         )
     if not search.grace or search.grace >= config.epochs:
         return FIFOScheduler()
-    asha = AsyncHyperBandScheduler(
+    asha = Asha(
         time_attr="epoch",
         metric=SCORE,
         mode="max",
@@ -140,6 +140,15 @@ def scheduler(
             reached = task.goal.sign * measured(trial.epochs[:epoch], config.keep, task.goal)
             asha.on_trial_result(None, known, {"epoch": epoch, SCORE: reached})
     return asha
+
+
+class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """It stops no trial 0, which has the user's own values: the others are compared with these."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        own = getattr(trial, "config", {}).get(NUMBER) == 0
+        return TrialScheduler.CONTINUE if own and result["epoch"] < self._max_t else decision
 
 
 class Population(PopulationBasedTraining):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from components.code.digests_by_step import REPORT, STEPS
+from components.code.digests_by_step import STEPS
 from components.code.imports import file_of, program
 from tests.conftest import REPO
 
@@ -36,12 +36,12 @@ def recording(folder: Path) -> dict[str, str]:
 
 def recorded(folder: Path) -> dict[str, set[str]]:
     """Stage, as data/code names it → the files of code that its processes loaded."""
-    steps = {program(command): step for step, (command, _) in STEPS.items()} | {program(f"components.{REPORT}"): REPORT}
+    steps = {program(command): step for step, (command, _) in STEPS.items()} | {program("components.report"): "report"}
     found: dict[str, set[str]] = defaultdict(set)
     for file in (folder / "told").iterdir():
         said, *names = file.read_text().split("\n")
         command, *arguments = said.split()
-        if command in steps:
+        if command in steps and arguments != ["none"]:
             found["/".join([steps[command], *arguments])] |= {
                 file_of(name).relative_to(REPO).as_posix() for name in names if file_of(name).read_text().strip()
             }

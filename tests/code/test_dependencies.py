@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ from ruamel.yaml import YAML
 
 from components.code import imports
 from components.code.digests_by_step import (
-    REPORT,
+    ALONE,
     STEPS,
+    entries_of,
     modules_of,
     write,
 )
@@ -45,20 +47,14 @@ def command(stage: dict[str, Any]) -> str:
     return module
 
 
-def items(stage: dict[str, Any]) -> list[str]:
-    return [*stage.get("foreach", [""])]
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_stage_depends_on_its_code_and_runs_the_command_of_that_step(name: str, committed: params.Params) -> None:
+def test_every_stage_depends_on_its_code_and_runs_the_command_of_that_step(name: str) -> None:
     stage = stages()[name]
-    program, package = STEPS.get(name, (f"components.{REPORT}", ""))
+    program = STEPS[name][0] if name in STEPS else ALONE[name]
     assert command(stage) == program
     deps = "\n".join(stage.get("do", stage)["deps"])
     own = re.findall(rf"\$\{{paths\.code\}}/{name}(?:/\$\{{(?:item|key)\}})?$", deps, re.MULTILINE)
     assert len(own) == 1
-    for item in items(stage):
-        assert not item or item in declared_in(package)
 
 
 def test_the_code_stage_depends_on_all_code_and_no_other_stage_on_any_of_it() -> None:
@@ -72,7 +68,7 @@ def test_what_it_writes_is_a_line_for_each_file(committed: params.Params, tmp_pa
     assert all(re.fullmatch(r"[0-9a-f]{64}  components/\S+\.py", line) for line in lines)
     assert [line[66:] for line in lines] == sorted(line[66:] for line in lines)
     assert (tmp_path / "code/report").read_text().count("page.html.j2") == 1
-    assert {file.name for file in (tmp_path / "code").iterdir()} == {*STEPS, REPORT}
+    assert {file.name for file in (tmp_path / "code").iterdir()} == {*STEPS, *ALONE}
 
 
 def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
@@ -94,10 +90,10 @@ def digests_now(settings: params.Params) -> dict[str, dict[str, str]]:
     """Stage → file → digest, of every stage in dvc.yaml; and of what names a training, under `key@model`."""
     imports.imported.cache_clear()
     found = {f"key@{name}": digests([loop.__name__, f"{MODELS}.{name}"]) for name in declared_in(MODELS)}
-    for step, stage in stages().items():
-        for item in items(stage) if step in STEPS else []:
-            found[f"{step}@{item}"] = digests(modules_of(step, item, settings))
-    found[REPORT] = digests([f"components.{REPORT}.__main__"])
+    for step in STEPS:
+        for name in entries_of(step, settings):
+            found[f"{step}@{name}"] = digests(modules_of(step, name, settings))
+    found["report"] = digests(["components.report.__main__"])
     return found
 
 
@@ -160,21 +156,21 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "the network of the VAE": (
         "components/models/families/vae.py",
         replace("def build(", "def other() -> None: ...\n\n\ndef build("),
-        {"key@vae", "study@manifold", "study@anomaly", *of("vae", "train", "evaluate")},
+        {"key@vae", "study@manifold", "study@anomaly", *of("vae", "prepare", "train", "evaluate")},
     ),
     "the targets of SSD": (
         "components/models/objects/default_boxes.py",
         replace("def matches(", "def other() -> None: ...\n\n\ndef matches("),
-        of("ssd", "key", "weights", "features", "train", "evaluate"),
+        of("ssd", "key", "prepare", "train", "evaluate"),
     ),
-    "what the report says": ("components/report/page.html.j2", lambda text: f"{text}\n", {REPORT}),
+    "what the report says": ("components/report/page.html.j2", lambda text: f"{text}\n", {"report"}),
     "the evaluation of all": (
         "components/evaluate/stage.py",
         lambda text: f"{text}\nMORE = 1\n",
         {f"evaluate@{model}" for model in declared_in(MODELS)},
     ),
     "a study": ("components/studies/reuse.py", lambda text: f"{text}\nMORE = 1\n", {"study@reuse"}),
-    "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", REPORT}),
+    "a baseline": ("components/baselines/tfidf.py", lambda text: f"{text}\nMORE = 1\n", {"baseline@tfidf", "report"}),
 }
 
 
@@ -187,12 +183,12 @@ def test_an_edit_makes_stale_what_it_changes_and_nothing_else(name: str, tree: T
 
 def test_a_colour_makes_stale_what_draws_and_no_training(tree: Tree) -> None:
     tree.edit("components/plots/palette.py", replace("#1f6f8b", "#1f6f8c"))
-    assert {stage.partition("@")[0] for stage in tree.stale()} == {"evaluate", "study", REPORT}
+    assert {stage.partition("@")[0] for stage in tree.stale()} == {"evaluate", "study", "report"}
 
 
 def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:
     flowers = tree.settings.sections["flowers"].model_copy(update={"source": "full"})
-    tree.settings = params.Params(tree.settings.general, {**tree.settings.sections, "flowers": flowers})
+    tree.settings = dataclasses.replace(tree.settings, sections={**tree.settings.sections, "flowers": flowers})
     tree.before = digests_now(tree.settings)
     tree.edit("components/data/synthetic/flower_images.py", replace("LONGEST = 240", "LONGEST = 200"))
     assert tree.stale() == set()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Case:
     def read(self, name: str, source: Path, **changes: Any) -> Split:
         """As the download, text and split stages make it."""
         values = self.committed.sections[name].model_copy(update={"source": str(source), **changes})
-        settings = params.Params(self.committed.general, {**self.committed.sections, name: values})
+        settings = replace(self.committed, sections={**self.committed.sections, name: values})
         raw = self.folder / "raw"
         download(name, settings, raw)
         if load_dataset(name).texts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_a_published_validation_subset_is_kept(
     plant(tmp_path / "raw" / name, per_class=3)
     if with_test:
         plant(tmp_path / "raw" / "test", per_class=2)
-    settings = params.Params(committed.general, {**committed.sections, "flowers": config})
+    settings = replace(committed, sections={**committed.sections, "flowers": config})
     split("flowers", settings, tmp_path / "raw", tmp_path / "split")
     rows = open_split(tmp_path / "split").rows
     assert rows["validation"].tolist() == list(range(60, 69))
@@ -148,7 +149,7 @@ def test_a_class_of_the_training_subset_alone_is_named(
     for part in ("train", "test"):
         plant(tmp_path / "raw" / part, per_class=10)
     shutil.rmtree(tmp_path / "raw" / "test" / "roses")
-    settings = params.Params(committed.general, {**committed.sections, "flowers": config})
+    settings = replace(committed, sections={**committed.sections, "flowers": config})
     with pytest.raises(UserError, match="class 'roses' has no example in the test subset, while the set has its own"):
         split("flowers", settings, tmp_path / "raw", tmp_path / "split")
 

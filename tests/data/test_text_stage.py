@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Stage:
 
     def settings(self, **changes: Any) -> params.Params:
         section = self.committed.sections["reviews"].model_copy(update={"source": str(self.source), **changes})
-        return params.Params(self.committed.general, {**self.committed.sections, "reviews": section})
+        return replace(self.committed, sections={**self.committed.sections, "reviews": section})
 
     def run(self, **changes: Any) -> dict[str, Any]:
         """The summary."""

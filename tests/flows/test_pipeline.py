@@ -17,11 +17,12 @@ from components.cluster.joining import free_port
 from tests.code.modules import recorded, recording
 from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_images
 
-WHOLE_PIPELINE_SECONDS = 1500  # 47 stages; most often a third of this
+WHOLE_PIPELINE_SECONDS = 1500  # 50 stages; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
+MODELS = ("prepare", "train", "evaluate")
 STUDIES = ("reuse", "manifold", "anomaly", "gradient_reach")
-STAGES = ("code", "download@mnist", "split@mnist", "train@cnn", "evaluate@cnn", "report")
+STAGES = ("code", "download@mnist", "split@mnist", "prepare@cnn", "train@cnn", "evaluate@cnn", "report")
 CNN = "evaluate@cnn"
 MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *("train/worker", "train/process_group", "train/progress_file"),  # by several workers
@@ -35,9 +36,12 @@ MAY_BE_NEEDED = {  # imported in functions, by a run of another size
 OTHERS = (
     *(f"{stage}@{data}" for stage in ("download", "split") for data in ("fashion", "flowers", "reviews", "voc")),
     *(f"study@{study}" for study in STUDIES),
-    *("text@reviews", "baseline@tfidf", "vectors@lstm"),
-    *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in (*TEXTS, *AUTOENCODERS)),
-    *(f"{stage}@{model}" for stage in ("weights", "features", "train", "evaluate") for model in PRETRAINED),
+    *("none", "text@reviews", "baseline@tfidf", "weights@efficientnet_lite0"),
+    *(
+        f"{stage}@{model}"
+        for stage in ("prepare", "train", "evaluate")
+        for model in (*TEXTS, *AUTOENCODERS, *PRETRAINED)
+    ),
 )
 
 
@@ -89,7 +93,7 @@ def test_a_comment_runs_the_code_stage_alone(ran: tuple[Project, str]) -> None:
     with (project.folder / "components/train/loop.py").open("a") as file:
         file.write("# Nothing.\n")
     planned = project.run("flows.pipeline", "--plan").stdout
-    assert "Nothing to do: all 47 stages are up to date." in planned
+    assert "Nothing to do: all 50 stages are up to date." in planned
     done = project.run("dvc", "repro")
     assert "Data and pipelines are up to date" in done.stdout
 
@@ -129,7 +133,7 @@ def test_a_new_dropout_reruns_training_evaluation_and_report_and_going_back_is_c
     before = (project.folder / "data/models/cnn/model.safetensors").read_bytes()
     project.change(cnn__dropout=0.4)
     done = project.run("flows.pipeline")
-    rerun = dict.fromkeys(("code", "train@cnn", "evaluate@cnn", "report"), "ran")
+    rerun = dict.fromkeys(("code", "prepare@cnn", "train@cnn", "evaluate@cnn", "report"), "ran")
     assert outcomes(done.stdout) == dict.fromkeys((*STAGES, *OTHERS), "unchanged") | rerun
 
     project.change(cnn__dropout=0.25)
@@ -144,7 +148,8 @@ def test_a_new_learning_rate_uses_the_features_that_are_there(ran: tuple[Project
     project.change(ssd__learning_rate=0.0005)
     done = project.run("flows.pipeline", "train@ssd")
     assert outcomes(done.stdout)["train@ssd"] == "ran"
-    assert [outcomes(done.stdout)[f"{stage}@ssd"] for stage in ("weights", "features")] == ["unchanged"] * 2
+    assert outcomes(done.stdout)["weights@efficientnet_lite0"] == "unchanged"
+    assert "ssd: as it was prepared before" in done.stdout
 
 
 def test_the_report_compares_the_two_ways_to_find_many_objects(ran: tuple[Project, str]) -> None:

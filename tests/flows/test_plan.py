@@ -10,12 +10,11 @@ import jsonschema
 import pytest
 
 from components.params import params
-from components.params.declarations import section_types
 from components.params.schema import of_changes
 from flows.graph import reasons
 from flows.plan import estimate, plan
 from flows.record import first_metric, key, last_seconds, note_seconds
-from tests.conftest import Project
+from tests.conftest import REPO, Project
 
 GRAPH = {"split": (), "train@a": ("split",), "train@b": ("split",), "report": ("train@a", "train@b")}
 SECONDS = {"split": 2.0, "train@a": 10.0, "train@b": 6.0, "report": 1.0}
@@ -79,7 +78,7 @@ def test_the_table_shows_the_first_test_metric(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    told = of_changes(params.General, section_types())
+    told = of_changes(params.load(REPO / "params.yaml"))
     return {"type": "object", **told["schema"], "definitions": told["definitions"]}
 
 
@@ -87,7 +86,7 @@ def schema() -> dict[str, Any]:
     "changes",
     [
         {},
-        {"cnn": {"dropout": 0.4, "filters": [8, 8]}},
+        {"models": {"cnn": {"dropout": 0.4, "filters": [8, 8]}}},
         {"source": "full"},
         {"mnist": {"split": {"validation": 0.1}}},
         {"search": {"trials": 4}},
@@ -100,10 +99,10 @@ def test_a_change_within_the_ranges_is_allowed(schema: dict[str, Any], changes: 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"cnn": {"dropout": 1.5}}, "1.5 is"),
-        ({"cnn": {"dropuot": 0.5}}, "dropuot"),
-        ({"cnnn": {}}, "cnnn"),
-        ({"cnn": {"epochs": "ten"}}, "ten"),
+        ({"models": {"cnn": {"dropout": 1.5}}}, "1.5 is"),
+        ({"models": {"cnn": {"dropuot": 0.5}}}, "dropuot"),
+        ({"models": {"cnnn": {}}}, "cnnn"),
+        ({"models": {"cnn": {"epochs": "ten"}}}, "ten"),
         ({"paths": {"raw": "elsewhere"}}, "paths"),
     ],
 )

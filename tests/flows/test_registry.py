@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ class Trained:
         self.folder, self.models = folder, folder / "data/models"
         own = {"models": str(self.models), "metrics": str(folder / "data/metrics")}
         general = committed.general.model_copy(update={"paths": committed.paths.model_copy(update=own)})
-        self.settings = params.Params(general, committed.sections)
+        self.settings = replace(committed, general=general)
         ignored = ("data/models/.gitignore", "data/metrics/.gitignore")
         for name in (".gitignore", ".dvc/config", ".dvc/.gitignore", *ignored):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""What each model and data set owes the rest, so that a new one is a file, a section and a line in dvc.yaml."""
+"""Each family's, data set's and study's duties to the rest, so that a new one is a file and an entry."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,14 +22,15 @@ from components.models.outputs import each
 from components.models.pretrained import PretrainedConfig
 from components.models.task import TrainingConfig, load_task
 from components.params import declarations, params
-from components.params.declarations import declaration, declared_in, section_types
+from components.params.declarations import config_of, declaration, declared_in
 from components.params.section import Section
 from components.train.loop import fit
 from tests.conftest import CPU, REPO
 
-TYPES = section_types()
-MODELS, SETS = declared_in(declarations.MODELS), declared_in(declarations.DATASETS)
+PACKAGES = (declarations.MODELS, declarations.DATASETS, declarations.BASELINES, declarations.STUDIES)
+FAMILIES, SETS = declared_in(declarations.MODELS), declared_in(declarations.DATASETS)
 BASELINES, STUDIES = declared_in(declarations.BASELINES), declared_in(declarations.STUDIES)
+GIVEN = {"family", "kind", "data", "start", "model", "others", "timm"}  # what every entry has to say
 
 
 def stages() -> dict[str, Any]:
@@ -37,26 +39,22 @@ def stages() -> dict[str, Any]:
 
 
 def test_there_are_models_and_sets() -> None:
-    assert MODELS
+    assert FAMILIES
     assert SETS
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_a_file_a_section_and_its_lines_in_dvc_yaml(
-    name: str, committed: params.Params, evaluation: Evaluation
-) -> None:
-    task = load_task(name)
-    assert task.name == name
-    assert callable(results_of(name, evaluation).evaluate)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_a_file_and_its_models_are_entries_of_params_yaml(family: str, evaluation: Evaluation) -> None:
+    task = load_task(family, "own")
+    assert (task.name, task.family) == ("own", family)
+    assert callable(results_of(family, evaluation).evaluate)
     assert issubclass(task.config, TrainingConfig)
-    assert isinstance(committed.sections[name], task.config)
-    assert name in stages()["train"]["foreach"]
-    assert name in stages()["evaluate"]["foreach"]
-    pretrained = issubclass(task.config, PretrainedConfig)
-    for stage in ("weights", "features"):
-        assert (name in stages()[stage]["foreach"]) == pretrained
-    starts = task.config.model_construct().starts_from_weights
-    assert (name in stages()["vectors"]["foreach"]) == (starts and not pretrained)
+
+
+def test_dvc_yaml_names_no_model_no_study_and_no_baseline(committed: params.Params) -> None:
+    text = (REPO / "dvc.yaml").read_text()
+    for name in (name for names in committed.groups.values() for name in names):
+        assert not re.search(rf"\b{name}\b", text), name
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -70,30 +68,27 @@ def test_a_data_set_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, com
     assert stages()["split"]["foreach"][name] == f"${{paths.{'text' if texts else 'raw'}}}/{name}"
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_is_a_file_a_section_and_its_line_in_dvc_yaml(name: str, committed: params.Params) -> None:
-    assert callable(declaration(declarations.BASELINES, name, "evaluate", kind="baseline"))
-    assert name in committed.sections
-    assert name in stages()["baseline"]["foreach"]
+@pytest.mark.parametrize("kind", BASELINES)
+def test_a_baseline_is_a_file(kind: str) -> None:
+    assert callable(declaration(declarations.BASELINES, kind, "evaluate", kind="baseline"))
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_a_study_is_a_file_a_section_and_its_line_in_dvc_yaml(name: str, committed: params.Params) -> None:
-    assert callable(declaration(declarations.STUDIES, name, "evaluate", kind="study"))
-    assert name in committed.sections
-    assert name in stages()["study"]["foreach"]
+@pytest.mark.parametrize("kind", STUDIES)
+def test_a_study_is_a_file(kind: str) -> None:
+    assert callable(declaration(declarations.STUDIES, kind, "evaluate", kind="study"))
 
 
-@pytest.mark.parametrize("name", [*MODELS, *SETS, *BASELINES, *STUDIES])
-def test_every_key_says_what_is_allowed_and_has_no_default(name: str) -> None:
-    for key, field in TYPES[name].model_fields.items():
+@pytest.mark.parametrize(("package", "name"), [(each, name) for each in PACKAGES for name in declared_in(each)])
+def test_every_key_says_what_is_allowed_and_has_a_default(package: str, name: str) -> None:
+    """But for those that say what an entry is, and what it is made of."""
+    for key, field in config_of(package, name).model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, Section)
-        assert field.is_required(), f"{name}.{key} has a default: its value belongs in params.yaml alone"
+        assert field.is_required() == (key in GIVEN), f"{name}.{key}"
         assert field.description or nested, f"{name}.{key} has no description"
 
 
 @pytest.mark.parametrize(
-    "name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+    "name", [n if n == "cnn" else pytest.param(n, marks=pytest.mark.slow) for n in FAMILIES]
 )  # of those on published backbones each takes seconds
 def test_a_model_trains_is_saved_and_is_evaluated_on_synthetic_data(
     name: str,
@@ -103,7 +98,7 @@ def test_a_model_trains_is_saved_and_is_evaluated_on_synthetic_data(
     tmp_path: Path,
 ) -> None:
     task = load_task(name)
-    changes = {"epochs": 1, "weights": "none"} if issubclass(task.config, PretrainedConfig) else {"epochs": 1}
+    changes = {"epochs": 1, "pretrained": False} if issubclass(task.config, PretrainedConfig) else {"epochs": 1}
     config = committed.sections[name].model_copy(update=changes)
     assert isinstance(config, TrainingConfig)
     split = made_splits(config.data)

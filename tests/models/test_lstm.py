@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from components.models.families import lstm, word2vec
 from components.models.families.lstm import TASK, TextClassifier
 from components.models.task import load_task
 from components.models.text_batches import by_length, text_batch
+from components.models.word_vectors import vectors_for
 from components.params import params
-from components.prepare import vectors
-from components.prepare.weights import check_fits, load_weights
 from components.train.loop import Training, fit
 from tests.conftest import CPU
 
@@ -63,9 +62,7 @@ def test_cell_widths_and_ways_are_parameters(
     assert size(lstm.build(config(**changes), made.spec)) == words * 16 + layers
 
 
-@pytest.mark.parametrize(
-    ("encoding", "inputs"), [("integer", 1), ("one_hot", None), ("embedding", 16), ("word2vec", 16)]
-)
+@pytest.mark.parametrize(("encoding", "inputs"), [("integer", 1), ("one_hot", None), ("embedding", 16)])
 def test_every_encoding_gives_logits(config: LstmConfig, made: Split, encoding: str, inputs: int | None) -> None:
     assert made.text is not None
     model = lstm.build(config(encoding=encoding), made.spec)
@@ -222,6 +219,11 @@ def word2vec_model(folder: Path, made: Split, committed: params.Params, dimensio
     return folder / "word2vec"
 
 
+def taken(config: lstm.Config, split: Split, source: Path) -> Mapping[str, torch.Tensor]:
+    trained = artifact.load(source)
+    return vectors_for(config, split.spec, trained.model, trained.spec)
+
+
 def test_word2vecs_vectors_are_what_the_classifier_starts_from(
     config: LstmConfig, made: Split, committed: params.Params, tmp_path: Path
 ) -> None:
@@ -232,23 +234,14 @@ def test_word2vecs_vectors_are_what_the_classifier_starts_from(
     # The same words in another order, and one that word2vec never saw.
     words = ("unseen", *reversed(made.text.words))
     other = replace(made, text=replace(made.text, words=words, counts=(9, *reversed(made.text.counts))))
-    settings = config(encoding="word2vec")
-    vectors.prepare("lstm", settings, other, source, tmp_path / "vectors")
+    settings = config(encoding="embedding")
+    given_vectors = taken(settings, other, source)
     model = lstm.build(settings, other.spec)
-    model.start(load_weights(tmp_path / "vectors"))
+    model.start(given_vectors)
     assert model.embedding is not None
     found = model.embedding.weight.detach()
     assert (found[: FIRST + 1] == 0).all()
     torch.testing.assert_close(found[FIRST + 1 :], given.vectors.weight.detach()[FIRST:].flip(0))
-
-
-def test_vectors_for_another_split_or_encoding_are_refused(config: LstmConfig, made: Split, tmp_path: Path) -> None:
-    vectors.prepare("lstm", config(), made, tmp_path / "nothing", tmp_path / "vectors")
-    check_fits(tmp_path / "vectors", config(), made)
-    with pytest.raises(UserError, match="made for another split; `dvc repro`"):
-        check_fits(tmp_path / "vectors", config(), replace(made, fingerprint="other"))
-    with pytest.raises(UserError, match="made for another encoding; `dvc repro`"):
-        check_fits(tmp_path / "vectors", config(encoding="word2vec"), made)
 
 
 def test_vectors_of_none_of_the_words_are_refused(
@@ -258,21 +251,15 @@ def test_vectors_of_none_of_the_words_are_refused(
     assert made.text is not None
     other = replace(made, text=replace(made.text, words=("autre", "langue"), counts=(2, 1)))
     with pytest.raises(UserError, match="knows none of the words of reviews"):
-        vectors.prepare("lstm", config(encoding="word2vec"), other, source, tmp_path / "vectors")
-
-
-def test_another_encoding_needs_no_vectors(config: LstmConfig, made: Split, tmp_path: Path) -> None:
-    vectors.prepare("lstm", config(), made, tmp_path / "nothing", tmp_path / "vectors")
-    assert load_weights(tmp_path / "vectors") == {}
+        taken(config(encoding="embedding", start="word2vec"), other, source)
 
 
 def test_vectors_of_another_width_name_both_settings(
     config: LstmConfig, made: Split, committed: params.Params, tmp_path: Path
 ) -> None:
     source = word2vec_model(tmp_path, made, committed, dimensions=12)
-    with pytest.raises(UserError, match=r"lstm\.embedding: 16, but word2vec\.dimensions is 12"):
-        vectors.prepare("lstm", config(encoding="word2vec"), made, source, tmp_path / "vectors")
-    assert not (tmp_path / "vectors").exists()
+    with pytest.raises(UserError, match=r"lstm\.embedding: 16, but word2vec has dimensions: 12"):
+        taken(config(encoding="embedding", start="word2vec"), made, source)
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def test_forget_gates_that_remember_have_biases_up_to_the_logarithm_of_the_steps
     torch.testing.assert_close(inputs, -forget)
 
 
-SHORT = Config(steps=12, width=32, batch_size=64, training_steps=2, learning_rate=0.005)
+SHORT = Config(kind="gradient_reach", data="none", model="none", others="none", steps=12, training_steps=2)
 
 
 def test_gradients_of_a_plain_rnn_vanish_over_200_steps_and_an_lstms_do_not() -> None:

@@ -42,10 +42,11 @@ class Stages:
         values = {**self.settings.sections[name].model_dump(), **changes}
         config = task.config.model_validate(values, strict=False)
         assert isinstance(config, PretrainedConfig)
-        weights.prepare(name, config, self.folder / "weights" / name)
+        weights.fetch_weights(self.settings.entry("backbones", config.start), self.folder / "weights" / name)
         published = weights.load_weights(self.folder / "weights" / name)
-        features.make(task, config, self.split, published, self.folder / "features" / name)
         stored = self.folder / "features" / name
+        stored.mkdir(parents=True)
+        features.make(task, config, self.split, published, stored)
         learned = open_split(stored) if (stored / "split.json").exists() else self.split
         training = fit(task, config, learned, CPU, lambda *_: None, weights=published)
         model = self.folder / "models" / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,9 +11,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from components.errors import ParamsError
 from components.params import check_cache, params
@@ -24,82 +27,166 @@ from tests.conftest import REPO, Project
 COMMITTED = (REPO / "params.yaml").read_text()
 
 
-def replaced(old: str, new: str) -> Callable[[str], str]:
-    def replace(text: str) -> str:
-        assert old in text
-        return text.replace(old, new, 1)
-
-    return replace
+Change = Callable[[str], str]
 
 
-def without_section(name: str) -> Callable[[str], str]:
-    return lambda text: text[: text.index(f"\n{name}:")] + "\n"
+def setting(**changes: Any) -> Change:
+    """Set values: setting(models__cnn__dropout=1.5); a value of None takes the key out."""
+
+    def change(text: str) -> str:
+        values = YAML(typ="safe", pure=True).load(text)
+        for path, value in changes.items():
+            *above, key = path.split("__")
+            section = values
+            for name in above:
+                section = section.setdefault(name, {})
+            section[key] = value
+            if value is None:
+                del section[key]
+        out = io.StringIO()
+        YAML(typ="safe", pure=True).dump(values, out)
+        return out.getvalue()
+
+    return change
 
 
-WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
-    "a typo": (replaced("  dropout:", "  droput:"), ["cnn.droput: unknown key", "did you mean cnn.dropout?"]),
-    "a nested typo": (replaced("    method:", "    methd:"), ["did you mean mnist.split.method?"]),
-    "a wrong type": (replaced("epochs: 10", "epochs: ten"), ["cnn.epochs: 'ten'", "an integer >= 1"]),
-    "a number as text": (replaced("epochs: 10", 'epochs: "10"'), ["cnn.epochs: '10'"]),
-    "a truth value for a number": (replaced("epochs: 10", "epochs: yes please"), ["cnn.epochs"]),
-    "out of range": (replaced("dropout: 0.25", "dropout: 1.5"), ["cnn.dropout: 1.5", "a number in [0, 1)"]),
-    "an unknown choice": (replaced("optimizer: adam ", "optimizer: adamw "), ["cnn.optimizer: 'adamw'", "nadam"]),
-    "a list with a bad width": (replaced("filters: [4, 1]", "filters: [4, 0]"), ["cnn.filters.1: 0"]),
-    "not a number": (replaced("l2: 0.0", "l2: .nan"), ["cnn.l2"]),
-    "a missing key": (replaced("  dropout: 0.25\n", ""), ["cnn.dropout: missing"]),
-    "a missing section": (without_section("cnn"), ["cnn: missing section", "dropout"]),
-    "an unknown section": (lambda text: text + "cnnn:\n  x: 1\n", ["cnnn: unknown section; did you mean cnn?"]),
-    "a section that is a number": (lambda t: without_section("cnn")(t) + "cnn: 3\n", ["cnn: expected a section"]),
-    "an unknown data set": (replaced("data: mnist", "data: mnits"), ["cnn.data: 'mnits'", "did you mean mnist?"]),
-    "a language nobody knows": (
-        replaced("lemmas: en ", "lemmas: xx "),
-        ["reviews.steps.lemmas: 'xx'", "simplemma knows"],
+WRONG: dict[str, tuple[Change, list[str]]] = {
+    "a typo": (
+        setting(models__cnn__droput=0.5),
+        ["models.cnn.droput: unknown key", "did you mean models.cnn.dropout?"],
     ),
-    "a step that is not there": (replaced("    html: true", "    htm: true"), ["did you mean reviews.steps.html?"]),
-    "a sweep of no model": (replaced("  ssd:\n    learning", "  sdd:\n    learning"), ["did you mean sweep.ssd?"]),
+    "a nested typo": (setting(mnist__split__methd="head"), ["did you mean mnist.split.method?"]),
+    "a wrong type": (setting(models__cnn__epochs="ten"), ["models.cnn.epochs: 'ten'", "an integer >= 1"]),
+    "a number as text": (setting(models__cnn__epochs="10"), ["models.cnn.epochs: '10'"]),
+    "a truth value for a number": (setting(models__cnn__epochs=True), ["models.cnn.epochs"]),
+    "out of range": (setting(models__cnn__dropout=1.5), ["models.cnn.dropout: 1.5", "a number in [0, 1)"]),
+    "an unknown choice": (setting(models__cnn__optimizer="adamw"), ["models.cnn.optimizer: 'adamw'", "nadam"]),
+    "a list with a bad width": (setting(models__cnn__filters=[4, 0]), ["models.cnn.filters.1: 0"]),
+    "not a number": (setting(models__cnn__l2=float("nan")), ["models.cnn.l2"]),
+    "a missing key": (setting(models__cnn__data=None), ["models.cnn.data: missing"]),
+    "a missing family": (setting(models__cnn__family=None), ["models.cnn.family: missing", "transfer"]),
+    "an unknown family": (setting(models__cnn__family="cnm"), ["models.cnn.family: 'cnm' is no family", "mean cnn?"]),
+    "an unknown study": (
+        setting(studies__reuse__kind="reus"),
+        ["studies.reuse.kind: 'reus'", "mean reuse?"],
+    ),
+    "a missing section": (setting(paths=None), ["paths: missing"]),
+    "an unknown section": (setting(model__x=1), ["model: unknown section; did you mean models?"]),
+    "a section that is a number": (setting(mnist=3), ["mnist: expected a section"]),
+    "a group that is a list": (setting(studies=[1]), ["studies: expected entries", "{} for none"]),
+    "an entry that is a number": (setting(models__cnn=3), ["models.cnn: expected an entry with family: one of"]),
+    "a name with a capital": (
+        setting(models__CNN={"family": "cnn", "data": "mnist", "start": "none"}),
+        ["models.CNN: a name begins with a letter from a to z"],
+    ),
+    "a name that means something else": (
+        setting(models__none={"family": "cnn", "data": "mnist", "start": "none"}),
+        ["models.none: none is no name to choose"],
+    ),
+    "a name of two entries": (
+        setting(studies__cnn={"kind": "gradient_reach", "data": "none", "model": "none", "others": "none"}),
+        ["studies.cnn: the name is taken by models.cnn"],
+    ),
+    "a name of a data set": (
+        setting(models__mnist={"family": "cnn", "data": "mnist", "start": "none"}),
+        ["models.mnist: the name is taken by mnist, a section of this file"],
+    ),
+    "an unknown data set": (
+        setting(models__cnn__data="mnits"),
+        ["models.cnn.data: 'mnits' is no data set", "did you mean mnist?"],
+    ),
+    "no data for a model": (setting(models__cnn__data="none"), ["models.cnn.data: 'none' is no data set"]),
+    "no data for a study": (setting(studies__reuse__data="none"), ["studies.reuse.data: 'none' is no data set"]),
+    "a study of no model": (setting(studies__reuse__model="vea"), ["'vea' is no model", "did you mean vae?"]),
+    "a start that is not there": (
+        setting(models__lstm__start="word2vek"),
+        ["models.lstm.start: 'word2vek' is neither a backbone nor a model", "did you mean word2vec?"],
+    ),
+    "a start of another kind": (
+        setting(models__cnn__start="efficientnet_lite0"),
+        ["models.cnn.start: a cnn cannot start from a backbone; it can from: none"],
+    ),
+    "a start of another family": (
+        setting(models__transfer__start="word2vec"),
+        ["models.transfer.start: a transfer cannot start from a word2vec", "efficientnet_lite0", "autoencoder"],
+    ),
+    "no start where one is needed": (
+        setting(models__transfer__start="none"),
+        ["models.transfer.start: a transfer cannot start from none; it can from: efficientnet_lite0"],
+    ),
+    "starts in a circle": (
+        setting(models__autoencoder__start="denoising", models__denoising__start="autoencoder"),
+        ["models.autoencoder.start: autoencoder starts from denoising starts from autoencoder, which ends nowhere"],
+    ),
+    "a start of another shape": (
+        setting(models__lstm__embedding=50),
+        ["models.lstm.embedding: 50, but word2vec, which it starts from, has dimensions: 100; make them the same"],
+    ),
+    "a start of a network of another shape": (
+        setting(models__wide={"family": "cnn", "data": "mnist", "start": "cnn", "dense": [512]}),
+        ["models.wide.dense: [512], but cnn, which it starts from, has dense: [128]"],
+    ),
+    "a start that the encoding has no use for": (
+        setting(models__lstm__encoding="integer"),
+        ["models.lstm.start: word2vec is a word2vec; with encoding: integer words have no vectors"],
+    ),
+    "a key that the start decides": (
+        setting(models__transfer__backbone="resnet18"),
+        ["models.transfer.backbone: unknown key; an entry of backbones says it"],
+    ),
+    "a language nobody knows": (
+        setting(reviews__steps__lemmas="xx"),
+        ["steps.lemmas: 'xx'", "simplemma knows"],
+    ),
+    "a step that is not there": (setting(reviews__steps__htm=True), ["did you mean reviews.steps.html?"]),
+    "a sweep of no model": (setting(sweep__sdd={"l2": {"uniform": [0.1, 0.2]}}), ["did you mean sweep.ssd?"]),
     "a range of no key": (
-        replaced("dropout: {uniform: [0.2, 0.5]}", "droput: {uniform: [0.2, 0.5]}"),
+        setting(sweep__cnn__droput={"uniform": [0.2, 0.5]}),
         ["sweep.cnn.droput: the model has no such key", "did you mean dropout?"],
     ),
     "a range beyond its key's": (
-        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {uniform: [0.2, 1.5]}"),
+        setting(sweep__cnn__dropout={"uniform": [0.2, 1.5]}),
         ["sweep.cnn.dropout: 1.5 is not allowed", "a number in [0, 1)"],
     ),
     "a range upside down": (
-        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {uniform: [0.5, 0.2]}"),
+        setting(sweep__cnn__dropout={"uniform": [0.5, 0.2]}),
         ["sweep.cnn.dropout", "the low end, 0.5, must be less than the high end, 0.2"],
     ),
     "a range of no kind": (
-        replaced("dropout: {uniform: [0.2, 0.5]}", "dropout: {normal: [0.2, 0.5]}"),
+        setting(sweep__cnn__dropout={"normal": [0.2, 0.5]}),
         ["sweep.cnn.dropout", "uniform, log_uniform, integers or log_integers: [low, high], or choice: [values]"],
     ),
     "fractions for a whole number": (
-        replaced("bottleneck: {log_integers: [10, 60]}", "bottleneck: {uniform: [10.5, 60.5]}"),
+        setting(sweep__autoencoder__bottleneck={"uniform": [10.5, 60.5]}),
         ["sweep.autoencoder.bottleneck: 10.5 is not allowed"],
     ),
     "a logarithm of nothing": (
-        replaced("learning_rate: {log_uniform: [0.0003, 0.03]}", "learning_rate: {log_uniform: [0, 0.03]}"),
+        setting(sweep__cnn__learning_rate={"log_uniform": [0, 0.03]}),
         ["a logarithmic range starts above 0"],
     ),
     "momentum that nothing uses": (
-        replaced("    optimizer: {choice: [adam, sgd]}\n", ""),
-        ["sweep.cnn.momentum: it would change nothing", "cnn.optimizer is adam"],
+        setting(sweep__cnn__optimizer=None),
+        ["sweep.cnn.momentum: it would change nothing", "models.cnn.optimizer is adam"],
     ),
     "a key that an earlier stage reads": (
-        replaced("  transfer:\n    dropout: {uniform", "  transfer:\n    flip: {uniform"),
+        setting(sweep__transfer__flip={"uniform": [0.2, 0.5]}),
         ["sweep.transfer.flip: no sweep can vary it: a stage before the training reads it"],
     ),
     "trials that could not be compared": (
-        replaced("    warm_up: {choice: [0, 500, 2000]}", "    binarise: {choice: [sampled, none]}"),
+        setting(sweep__vae__binarise={"choice": ["sampled", "none"]}),
         ["sweep.vae.binarise: no sweep can vary it", "could not be compared"],
     ),
-    "widths of no key": (replaced("    vae: [bottleneck]", "    vae: [botleneck]"), ["did you mean bottleneck?"]),
+    "widths of no key": (setting(grow__widths__vae=["botleneck"]), ["did you mean bottleneck?"]),
     "two faults at once": (
-        lambda t: t.replace("dropout: 0.25", "dropout: 2").replace("  epochs:", "  epoch:", 1),
-        ["cnn.dropout: 2", "cnn.epoch: unknown key", "cnn.epochs: missing", "3 faults"],
+        setting(models__cnn__dropout=2, models__cnn__epoch=3),
+        ["models.cnn.dropout: 2", "models.cnn.epoch: unknown key", "2 faults"],
+    ),
+    "an earlier version's form": (
+        lambda _: "source: sample\ncnn: {data: mnist, epochs: 3}\n",
+        ["cnn: the file has the form of an earlier version", "docs/migration.md"],
     ),
     "not YAML": (lambda text: text + "\n  : : {[\n", ["not YAML", "line"]),
-    "a key twice": (replaced("  epochs: 10", "  epochs: 10\n  epochs: 20"), ["not YAML", "epochs"]),
+    "a key twice": (lambda text: text + "\nsource: full\n", ["not YAML", "source"]),
     "a list": (lambda _: "- 1\n- 2\n", ["expected sections", "list"]),
     "an empty file": (lambda _: "", ["the file is empty"]),
     "not text": (lambda _: "\udcff\udcfe", ["cannot be read"]),
@@ -130,12 +217,12 @@ def test_a_wrong_file_is_one_message_and_exit_2(
 
 def test_every_fault_is_named_with_its_path_value_and_what_is_allowed(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(COMMITTED.replace("momentum: 0.9", "momentum: -1", 1).replace("seed: 42", "seed: -5", 2))
+    file.write_text(setting(models__cnn__momentum=-1, models__cnn__seed=-5, mnist__split__seed=-5)(COMMITTED))
     with pytest.raises(ParamsError) as raised:
         params.load(file)
     lines = str(raised.value).splitlines()
     assert lines[0] == f"{file}: 3 faults; nothing was started."
-    assert any("cnn.momentum: -1 is not allowed" in line and "[0, 1)" in line for line in lines)
+    assert any("models.cnn.momentum: -1 is not allowed" in line and "[0, 1)" in line for line in lines)
     assert sum("seed: -5 is not allowed" in line for line in lines) == 2
 
 
@@ -152,8 +239,8 @@ def test_the_committed_file_is_right_and_frozen(committed: params.Params) -> Non
 
 def test_an_exponent_without_a_point_is_a_number_as_dvc_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(COMMITTED.replace("learning_rate: 0.001", "learning_rate: 1e-3", 1))
-    assert params.load(file).sections["cnn"].learning_rate == 1e-3  # type: ignore[attr-defined]
+    file.write_text(COMMITTED.replace("dropout: 0.25", "learning_rate: 1e-2", 1))
+    assert params.load(file).sections["cnn"].learning_rate == 1e-2  # type: ignore[attr-defined]
 
 
 def test_the_check_prints_the_resolved_values(
@@ -244,5 +331,6 @@ def test_what_a_flow_has_to_know_is_told_without_torch_once_a_file_was_checked(t
     (first, with_torch), (second, without) = (each.stdout.splitlines() for each in ran)
     assert (with_torch, without) == ("True", "False")
     assert first == second
-    assert json.loads(first)["values"]["cnn"]["dropout"] == 0.25
+    assert json.loads(first)["values"]["models"]["cnn"]["dropout"] == 0.25
     assert json.loads(first)["small"] == {**dict.fromkeys(declared_in(MODELS), True), "ssd": False}
+    assert {*json.loads(first)["large"]} == {"transfer", "detection", "sliding_window", "ssd"}

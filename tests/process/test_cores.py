@@ -35,6 +35,7 @@ GRAPH = {
     "download@mnist": (),
 }
 SMALL = {"cnn": True, "ssd": False}
+LARGE = ["ssd"]
 
 
 def test_the_order_is_depth_first_and_the_shortest_chain_comes_first() -> None:
@@ -48,7 +49,8 @@ def test_the_order_is_depth_first_and_the_shortest_chain_comes_first() -> None:
     [
         ("train@cnn", 1),
         ("train@ssd", 8),
-        ("features@ssd", 8),
+        ("prepare@ssd", 8),
+        ("prepare@cnn", 1),
         ("evaluate@ssd", 8),
         ("evaluate@cnn", 1),
         ("split@voc", 1),
@@ -56,7 +58,7 @@ def test_the_order_is_depth_first_and_the_shortest_chain_comes_first() -> None:
     ],
 )
 def test_large_stages_take_all_cores_and_the_others_one(stage: str, count: int) -> None:
-    assert cores.taken(stage, GRAPH, SMALL, total=8) == count
+    assert cores.taken(stage, SMALL, LARGE, total=8) == count
 
 
 class Stages:

@@ -182,13 +182,13 @@ def test_other_images_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "autoencodr"}, "reuse.model: 'autoencodr' is no model; did you mean autoencoder?"),
-        ({"labels": [0.0]}, "reuse.labels.0"),
+        ({"model": "autoencodr"}, "studies.reuse.model: 'autoencodr' is no model; did you mean autoencoder?"),
+        ({"labels": [0.0]}, "studies.reuse.labels.0"),
     ],
 )
 def test_a_wrong_section_is_named_before_anything_starts(change: dict[str, object], said: str, tmp_path: Path) -> None:
     values = YAML(typ="safe").load((REPO / "params.yaml").read_text())
-    values["reuse"] |= change
+    values["studies"]["reuse"] |= change
     with (tmp_path / "params.yaml").open("w") as opened:
         YAML(typ="safe").dump(values, opened)
     with pytest.raises(UserError, match=said.replace(".", r"\.").replace("?", r"\?")):

@@ -19,9 +19,10 @@ import psutil
 import pytest
 
 from components.cluster.joining import free_port
-from components.models.task import TrainingConfig, load_task
+from components.models.task import load_task
 from components.params import params
-from components.prepare.features import training_split
+from components.prepare.stage import training_split
+from components.prepare.start import resolved, weights_folder
 from components.prepare.weights import load_weights
 from components.train.loop import fit
 from tests.conftest import CPU, Project, lines_until, with_small_images
@@ -89,10 +90,10 @@ def undisturbed(project: Project, **environment: str) -> tuple[str, bytes]:
 def in_one_process(project: Project, model: str) -> pd.DataFrame:
     """The epochs of the same training without Ray."""
     with chdir(project.folder):
-        settings, task = params.load(), load_task(model)
-        config = settings.sections[model]
-        assert isinstance(config, TrainingConfig)
-        weights = load_weights(Path(settings.paths.weights) / model) if config.starts_from_weights else None
+        settings = params.load()
+        config = resolved(settings, model)
+        task = load_task(config.family, model)
+        weights = load_weights(weights_folder(settings, model))
         split = training_split(settings.paths, model, config)
         return pd.DataFrame(fit(task, config, split, CPU, lambda *_: None, weights=weights).history)
 

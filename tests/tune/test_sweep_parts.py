@@ -278,27 +278,47 @@ def test_a_cluster_too_small_for_a_trial_is_one_message() -> None:
 # params.yaml
 
 
+def after_applying(folder: Path, before: str, where: str, values: dict[str, Any]) -> str:
+    """What stands for an entry in a params.yaml that had `before` for it."""
+    file = folder / "params.yaml"
+    text = (REPO / "params.yaml").read_text()
+    own = next(line for line in text.splitlines() if line.startswith("  cnn: {"))
+    begin, end = text.split(own)
+    file.write_text(f"{begin}{before}{end}")
+    apply(file, where, values)
+    now = file.read_text()
+    assert now.startswith(begin)
+    assert now.endswith(end)
+    return now[len(begin) : len(now) - len(end)]
+
+
 def test_applied_values_change_their_own_text_and_nothing_else(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text((REPO / "params.yaml").read_text())
-    apply(file, "cnn", {"dropout": 0.3136, "filters": [4, 4], "learning_rate": 0.0000123, "optimizer": "sgd"})
-    before, after = ((f / "params.yaml").read_text().splitlines() for f in (REPO, tmp_path))
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert [new for _, new in changed] == [
-        "  filters: [4, 4]           # one 3x3 convolution each",
-        "  dropout: 0.3136",
-        "  optimizer: sgd            # adam | sgd (with momentum) | nadam",
-        "  learning_rate: 0.0000123",
+    before = "  cnn: {family: cnn, data: mnist, start: none, dropout: 0.25}  # the notes'"
+    after = after_applying(tmp_path, before, "models.cnn", {"dropout": 0.3136, "epochs": 3})
+    assert after == "  cnn: {family: cnn, data: mnist, start: none, dropout: 0.3136, epochs: 3}  # the notes'"
+
+
+def test_an_entry_that_grows_too_wide_for_a_line_gets_a_line_for_each_key(tmp_path: Path) -> None:
+    before = "  cnn: {family: cnn, data: mnist, start: none, dropout: 0.25, filters: [4, 1]}"
+    after = after_applying(tmp_path, before, "models.cnn", {"learning_rate": 0.0000123})
+    assert after.splitlines() == [
+        *("  cnn:", "    family: cnn", "    data: mnist", "    start: none", "    dropout: 0.25"),
+        *("    filters: [4, 1]", "    learning_rate: 0.0000123"),
     ]
-    cnn = params.load(file).sections["cnn"]
-    assert cnn.learning_rate == 0.0000123  # type: ignore[attr-defined]
+    assert params.load(tmp_path / "params.yaml").sections["cnn"].learning_rate == 0.0000123  # type: ignore[attr-defined]
+
+
+def test_a_key_that_is_not_there_comes_last_in_an_entry_of_several_lines(tmp_path: Path) -> None:
+    before = "  cnn:  # small\n    family: cnn\n    data: mnist\n    start: none  # as the notes have it"
+    after = after_applying(tmp_path, before, "models.cnn", {"filters": [4, 4], "data": "fashion"})
+    assert after == before.replace("mnist", "fashion") + "\n    filters: [4, 4]"
 
 
 def test_values_that_are_not_allowed_leave_the_file_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text((REPO / "params.yaml").read_text())
     with pytest.raises(ParamsError, match=r"cnn\.dropout"):
-        apply(file, "cnn", {"dropout": 1.5})
+        apply(file, "models.cnn", {"dropout": 1.5})
     assert file.read_text() == (REPO / "params.yaml").read_text()
     assert [*tmp_path.iterdir()] == [file]
 

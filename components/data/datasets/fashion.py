@@ -50,16 +50,17 @@ PUBLISHED = Published(
 
 
 class Config(Section):
-    source: str | None = Field(
-        description="null (the general source) | sample | synthetic | full | the URL, folder or archive of "
-        "Fashion-MNIST's four files, or the folder or archive of other images in such files"
+    source: str = Field(
+        "general",
+        description="general (as the key `source` says) | sample | synthetic | full | the URL, folder or archive of "
+        "Fashion-MNIST's four files, or the folder or archive of other images in such files",
     )
-    split: SplitConfig
+    split: SplitConfig = SplitConfig()
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
-    name = config.source or general
+    name = general if config.source == "general" else config.source
     if name in SOURCES:
         return name, SOURCES[name]
     try:

@@ -34,18 +34,21 @@ SOURCES: dict[str, Source] = {
 
 
 class Config(Section):
-    source: str | None = Field(
-        description="null (the general source) | sample | synthetic | full | the URL, folder or archive of images "
-        "in one folder per class"
+    source: str = Field(
+        "general",
+        description="general (as the key `source` says) | sample | synthetic | full | the URL, folder or archive of "
+        "images in one folder per class",
     )
-    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
-    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files")
-    split: SplitConfig
+    side: int = Field(180, ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
+    bad_files: float = Field(
+        0.01, ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files"
+    )
+    split: SplitConfig = SplitConfig()
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
-    name = config.source or general
+    name = general if config.source == "general" else config.source
     return name, tree_named(name, SOURCES, "flowers.source")
 
 

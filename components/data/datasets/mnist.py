@@ -45,16 +45,17 @@ PUBLISHED = Published("MNIST", MNIST_FILES)
 
 
 class Config(Section):
-    source: str | None = Field(
-        description="null (the general source) | sample | full | synthetic | the URL, folder or archive "
-        "of MNIST's four files, or the folder or archive of other images in such files"
+    source: str = Field(
+        "general",
+        description="general (as the key `source` says) | sample | full | synthetic | the URL, folder or archive "
+        "of MNIST's four files, or the folder or archive of other images in such files",
     )
-    split: SplitConfig
+    split: SplitConfig = SplitConfig()
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
-    name = config.source or general
+    name = general if config.source == "general" else config.source
     if name in SOURCES:
         return name, SOURCES[name]
     try:

@@ -45,21 +45,22 @@ SOURCES: dict[str, Source] = {
 
 
 class Config(TextConfig):
-    source: str | None = Field(
-        description="null (the general source) | sample | synthetic | full | the URL, file, folder or archive of a "
-        "CSV, TSV or Parquet table, or of .txt files in one folder per class"
+    source: str = Field(
+        "general",
+        description="general (as the key `source` says) | sample | synthetic | full | the URL, file, folder or archive "
+        "of a CSV, TSV or Parquet table, or of .txt files in one folder per class",
     )
     sample: Literal["imdb", "rotten_tomatoes", "all"] = Field(
-        description="imdb | rotten_tomatoes | all: which of the sample's reviews"
+        "all", description="imdb | rotten_tomatoes | all: which of the sample's reviews"
     )
     sample_fraction: float = Field(
-        gt=0, le=1, description="a number in (0, 1]: how much of the sample, drawn by its seed"
+        1.0, gt=0, le=1, description="a number in (0, 1]: how much of the sample, drawn by its seed"
     )
 
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
-    name = config.source or general
+    name = general if config.source == "general" else config.source
     return name, tree_named(name, SOURCES, "reviews.source", (*CSV, *PARQUET))
 
 

@@ -44,17 +44,22 @@ SOURCES: dict[str, Source] = {
 
 
 class Config(Section):
-    source: str | None = Field(
-        description="null (the general source) | sample | synthetic | voc2007 | voc2012 | full | the URL, folder or "
-        "archive of data in VOC's layout"
+    source: str = Field(
+        "general",
+        description="general (as the key `source` says) | sample | synthetic | voc2007 | voc2012 | full | the URL, "
+        "folder or archive of data in VOC's layout",
     )
-    side: int = Field(ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
+    side: int = Field(300, ge=8, le=2048, description="an integer from 8 to 2048: the images' side in pixels")
     classes: tuple[str, ...] | None = Field(
-        min_length=1, description="null (every class that occurs) | a list of class names; other objects are left out"
+        None,
+        min_length=1,
+        description="null (every class that occurs) | a list of class names; other objects are left out",
     )
-    difficult: bool = Field(description="true | false: whether objects marked as difficult count")
-    bad_files: float = Field(ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files")
-    split: SplitConfig
+    difficult: bool = Field(True, description="true | false: whether objects marked as difficult count")
+    bad_files: float = Field(
+        0.01, ge=0, le=1, description="a number from 0 to 1: tolerated fraction of unreadable files"
+    )
+    split: SplitConfig = SplitConfig()
 
     @field_validator("classes")
     @classmethod
@@ -66,7 +71,7 @@ class Config(Section):
 
 def sources(config: Config, general: str) -> tuple[str, Source]:
     """The source that the section names, else the general one."""
-    name = config.source or general
+    name = general if config.source == "general" else config.source
     return name, tree_named(name, SOURCES, "voc.source")
 
 

@@ -17,6 +17,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
 from pathlib import Path
 
 from components.data.text.stage import prepare
+from components.files import KEPT
 from components.params import params
 from components.process.command import run
 
@@ -25,7 +26,8 @@ def main(name: str) -> None:
     settings = params.load()
     paths = settings.paths
     raw, target, plots = (Path(top) / name for top in (paths.raw, paths.text, paths.plots))
-    prepare(name, settings, raw, target, plots, Path(paths.metrics) / f"{name}.json")
+    kept = Path(paths.runs) / KEPT / f"text@{name}"
+    prepare(name, settings, raw, target, plots, Path(paths.metrics) / f"{name}.json", kept)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,12 +24,13 @@ from components.data.formats import text_files
 from components.data.text.rows import OUTSIDE, worded
 from components.data.text.words import Words, strings
 from components.errors import UserError
-from components.files import whole_folder, write_whole
+from components.files import digest_of, made_once, whole_folder, write_whole
 from components.params import params
 from components.plots.metric import Metric, write_names
 from components.plots.tables import Table, write_tables
 
 TEXTS, SUMMARY = "texts.parquet", "text.json"
+PLOTS, FIGURES = "plots", "metrics.json"  # what the stage leaves elsewhere, too
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "subset", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
@@ -93,34 +95,62 @@ class Kept:
         return False
 
 
-def prepare(name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path) -> None:
+def prepare(
+    name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path, kept: Path | None = None
+) -> None:
     """Write the folder `target` from the folder `raw`, a summary's table into `plots`, and its figures into `metrics`.
 
-    Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left;
-    then nothing is written.
+    kept: the folder where what was made of the same before is kept.
+    Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left; then
+    nothing is written.
     """
     dataset = load_dataset(name)
     config = settings.sections[name]
     if dataset.texts is None or not isinstance(config, TextConfig):
         raise UserError(f"{name!r} is no data set of texts")
+    said: list[str] = []
+
+    def make(folder: Path) -> None:
+        with told_how_to_read_anew(name, raw):
+            said.extend(_made(name, config, dataset, raw, folder))
+
+    key = _key(config, raw, Path(settings.paths.code) / "text" / name)
+    if not made_once(target, kept, key, make):
+        said.append(f"{name}: as its words were made before")
+    with whole_folder(plots) as plotted:
+        shutil.copytree(target / PLOTS, plotted, dirs_exist_ok=True)
+    write_whole(metrics, (target / FIGURES).read_text(encoding="utf-8"))
+    print("\n".join(said), flush=True)
+
+
+def _key(config: TextConfig, raw: Path, code: Path) -> str:
+    """Of all that the words are made of; a change of the vocabulary, or of the split's fractions, makes none anew."""
+    values = config.model_dump(mode="json", exclude={"vocabulary", "length", "cut", "split"})
+    made_by = code.read_text(encoding="utf-8") if code.is_file() else ""
+    files = {str(file.relative_to(raw)): digest_of(file) for file in sorted(raw.rglob("*")) if file.is_file()}
+    parts = [values, config.split.seed, files, made_by]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _made(name: str, config: TextConfig, dataset: Dataset, raw: Path, folder: Path) -> list[str]:
+    """Write the words, their figures and tables into an empty folder; what to say of them."""
     kept = Kept(config, Findings())
-    with told_how_to_read_anew(name, raw), whole_folder(target) as folder, whole_folder(plots) as plotted:
-        _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.findings)), folder / TEXTS)
-        kept.findings.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
-        _check_classes(name, config, kept)
-        figures = _figures(kept)
-        summary = {**figures, "classes": dict(sorted(kept.classes.items())), "findings": kept.findings.summary()}
-        text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
-        (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
-        write_names(plotted, METRICS)
-        write_tables(plotted, _tables(kept), f"{name}, from texts to words")
-    write_whole(metrics, json.dumps(figures, indent=1) + "\n")
+    _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.findings)), folder / TEXTS)
+    kept.findings.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
+    _check_classes(name, config, kept)
+    figures = _figures(kept)
+    summary = {**figures, "classes": dict(sorted(kept.classes.items())), "findings": kept.findings.summary()}
+    text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    (folder / PLOTS).mkdir()
+    write_names(folder / PLOTS, METRICS)
+    write_tables(folder / PLOTS, _tables(kept), f"{name}, from texts to words")
+    (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     removed = (
         f"{kept.before} words, of which {figures['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
     )
-    print(f"{name}: {figures['texts']} texts of {removed}", flush=True)
-    for line in kept.findings.lines():
-        print(f"{name}: {line}", flush=True)
+    told = [f"{name}: {figures['texts']} texts of {removed}"]
+    return told + [f"{name}: {line}" for line in kept.findings.lines()]
 
 
 def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, findings: Findings) -> Iterator[pd.DataFrame]:

@@ -14,17 +14,29 @@ from torch import Tensor, nn
 from components.data.arrays import DataSpec
 from components.models import reconstruction
 from components.models.encoders import Decoder, Encoder
-from components.models.task import Task, TrainingConfig
+from components.models.task import Epochs, LearningRate, Task, TrainingConfig
 
 Width = Annotated[int, Field(ge=1)]
 
 
 class Config(TrainingConfig):
     filters: tuple[Width, ...] = Field(
-        description="a list of integers >= 1, one per convolution, each of which halves the sides; [] for none"
+        (), description="a list of integers >= 1, one per convolution, each of which halves the sides; [] for none"
     )
-    widths: tuple[Width, ...] = Field(description="a list of integers >= 1, the encoder's dense layers; [] for none")
-    bottleneck: int = Field(ge=1, description="an integer >= 1: the numbers of a code")
+    widths: tuple[Width, ...] = Field(
+        (100,), description="a list of integers >= 1, the encoder's dense layers; [] for none"
+    )
+    bottleneck: int = Field(30, ge=1, description="an integer >= 1: the numbers of a code")
+    epochs: Epochs = 20
+    learning_rate: LearningRate = 0.01
+
+    @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        return ("none", family) if family == "vae" else ("none", "autoencoder", "denoising")
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        return {key: key for key in ("filters", "widths", "bottleneck")}
 
 
 class Autoencoder(nn.Module):
@@ -43,7 +55,7 @@ class Autoencoder(nn.Module):
 
 def build(config: Config, data: DataSpec) -> Autoencoder:
     """The untrained network for such images. Raises UserError when the data are none, or too small."""
-    return Autoencoder(config, reconstruction.image_shape("autoencoder", config.data, data, len(config.filters)))
+    return Autoencoder(config, reconstruction.image_shape(config.where, config.data, data, len(config.filters)))
 
 
 TASK = Task(

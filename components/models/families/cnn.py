@@ -16,17 +16,22 @@ from torch import Tensor, nn
 from components.data.arrays import DataSpec
 from components.errors import UserError
 from components.models import classification
-from components.models.task import Goal, Task, TrainingConfig
+from components.models.task import BatchSize, Goal, Task, TrainingConfig
 
 Width = Annotated[int, Field(ge=1)]
 
 
 class Config(TrainingConfig):
-    filters: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per convolution")
-    kernel_size: int = Field(ge=1, description="an integer >= 1")
-    batch_norm: bool = Field(description="true | false, after each convolution and hidden dense layer")
-    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), the fraction of activations left out")
-    dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layer widths; [] for none")
+    filters: tuple[Width, ...] = Field((4, 1), min_length=1, description="a list of integers >= 1, one per convolution")
+    kernel_size: int = Field(3, ge=1, description="an integer >= 1")
+    batch_norm: bool = Field(False, description="true | false, after each convolution and hidden dense layer")
+    dropout: float = Field(0.25, ge=0, lt=1, description="a number in [0, 1), the fraction of activations left out")
+    dense: tuple[Width, ...] = Field((128,), description="a list of integers >= 1, hidden layer widths; [] for none")
+    batch_size: BatchSize = 128
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        return {key: key for key in ("filters", "kernel_size", "batch_norm", "dense")}
 
 
 class CNN(nn.Module):
@@ -72,12 +77,13 @@ def build(config: Config, data: DataSpec) -> CNN:
     """The untrained network for such images. Raises UserError when they are too small for it."""
     shape = data.input_shape
     if len(shape) != 3:
-        raise UserError(f"cnn.data: {config.data} has inputs of shape {shape}; the CNN needs images")
+        raise UserError(f"{config.where}.data: {config.data} has inputs of shape {shape}; the CNN needs images")
     left = min(shape[1:]) - len(config.filters) * (config.kernel_size - 1)
     if left < 2:
         raise UserError(
-            f"cnn.filters: {len(config.filters)} convolutions of {config.kernel_size} x {config.kernel_size} leave "
-            f"nothing of a {shape[1]} x {shape[2]} image; shorten cnn.filters or lower cnn.kernel_size"
+            f"{config.where}.filters: {len(config.filters)} convolutions of {config.kernel_size} x "
+            f"{config.kernel_size} leave nothing of a {shape[1]} x {shape[2]} image; "
+            f"shorten filters or lower kernel_size"
         )
     return CNN(config, shape, len(data.classes))
 

@@ -16,8 +16,9 @@ from components.models.task import NOT_COMPARABLE, Batch, Task
 
 
 class Config(autoencoder.Config):
-    noise: Kind = Field(description="gaussian | salt_and_pepper | masking")
+    noise: Kind = Field("gaussian", description="gaussian | salt_and_pepper | masking")
     strength: float = Field(
+        0.5,
         gt=0,
         description="a number > 0: gaussian noise's deviation, pixels being 0 to 1; of others the fraction of pixels",
     )
@@ -45,7 +46,7 @@ class Denoiser(autoencoder.Autoencoder):
 
 def build(config: Config, data: DataSpec) -> Denoiser:
     """The untrained network for such images. Raises UserError when the data are none, or too small."""
-    return Denoiser(config, reconstruction.image_shape("denoising", config.data, data, len(config.filters)))
+    return Denoiser(config, reconstruction.image_shape(config.where, config.data, data, len(config.filters)))
 
 
 def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:

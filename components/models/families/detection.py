@@ -20,9 +20,10 @@ from torch.nn import functional
 from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.models import augment
+from components.models.objects import batches
 from components.models.objects import boxes as geometry
 from components.models.pretrained import Pretrained, PretrainedConfig, frozen_backbone
-from components.models.task import Batch, Goal, Task, read_inputs
+from components.models.task import Batch, Epochs, Goal, Task, read_inputs
 
 SMOOTH_L1_BETA = 1 / 9  # in fractions of a side; below it the loss is quadratic, as in Detectron (Girshick et al. 2018)
 BOX_DEVIATION = 0.001  # of the box head's first weights, as in Fast R-CNN (Girshick 2015)
@@ -30,13 +31,22 @@ FIRST_BOX = (0.25, 0.25, 0.75, 0.75)  # what an untrained head says of every ima
 
 
 class Config(PretrainedConfig):
-    reduction: int = Field(ge=0, description="an integer >= 0: channels that a 1x1 convolution leaves to pool; 0: all")
-    pooling: Literal["average", "none"] = Field(description="average (global) | none (every place has its own weights)")
-    dense: int = Field(ge=1, description="an integer >= 1, the width of the layer that both heads read")
-    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), before that layer")
-    class_weight: float = Field(ge=0, description="a number >= 0, times the cross-entropy")
-    box_weight: float = Field(ge=0, description="a number >= 0, times the box's loss")
-    box_loss: Literal["mse", "smooth_l1", "giou"] = Field(description="mse | smooth_l1 | giou")
+    reduction: int = Field(
+        32, ge=0, description="an integer >= 0: channels that a 1x1 convolution leaves to pool; 0: all"
+    )
+    pooling: Literal["average", "none"] = Field(
+        "none", description="average (global) | none (every place has its own weights)"
+    )
+    dense: int = Field(200, ge=1, description="an integer >= 1, the width of the layer that both heads read")
+    dropout: float = Field(0.5, ge=0, lt=1, description="a number in [0, 1), before that layer")
+    class_weight: float = Field(0.1, ge=0, description="a number >= 0, times the cross-entropy")
+    box_weight: float = Field(0.9, ge=0, description="a number >= 0, times the box's loss")
+    box_loss: Literal["mse", "smooth_l1", "giou"] = Field("giou", description="mse | smooth_l1 | giou")
+    epochs: Epochs = 20
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        return {key: key for key in ("reduction", "pooling", "dense")}
 
 
 class Outputs(NamedTuple):
@@ -50,7 +60,7 @@ class Detector(Pretrained):
     """Images (batch, 3, height, width) → Outputs."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
-        backbone = frozen_backbone(config, "detection", data, maps=True)
+        backbone = frozen_backbone(config, data, maps=True)
         shape = backbone.output_shape(data.input_shape)
         super().__init__(backbone, config, data)
         average = config.pooling == "average"
@@ -85,7 +95,7 @@ def build(config: Config, data: DataSpec) -> Detector:
 def batch(split: Split, rows: np.ndarray) -> Batch:
     """targets: float32 (rows, 5), the first object's class number and its box, left, top, right, bottom."""
     if "boxes" not in split.arrays:
-        raise UserError("detection.data: it must name a data set whose images have boxes, such as voc")
+        raise UserError(batches.NO_BOXES.format(split.folder.name))
     first = np.concatenate([split.arrays["labels"][rows, :1], split.arrays["boxes"][rows, 0]], axis=1)
     return Batch(read_inputs(split, rows), torch.from_numpy(first.astype(np.float32)))
 

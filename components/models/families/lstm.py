@@ -15,31 +15,56 @@ from components.data.text.vocabulary import FIRST, PADDING
 from components.errors import UserError
 from components.models import classification
 from components.models.recurrent import Recurrent, pooled
-from components.models.task import READ_BEFORE, Goal, Task, TrainingConfig
+from components.models.task import READ_BEFORE, Clip, Epochs, Goal, Task, TrainingConfig
 from components.models.text_batches import by_length, text_batch
+from components.models.word_vectors import vectors_for
 
 Width = Annotated[int, Field(ge=1)]
 MOST_ONE_HOT = 5000
+WORD2VEC = "word2vec"  # the family
 
 
 class Config(TrainingConfig):
-    cell: Literal["lstm", "rnn"] = Field(description="lstm | rnn (plain)")
-    encoding: Literal["integer", "one_hot", "embedding", "word2vec"] = Field(
-        description="integer (one id a word) | one_hot | embedding (learned vectors) | word2vec (starts from its)"
+    cell: Literal["lstm", "rnn"] = Field("lstm", description="lstm | rnn (plain)")
+    encoding: Literal["integer", "one_hot", "embedding"] = Field(
+        "embedding", description="integer (one id a word) | one_hot | embedding (vectors; `start` may name a word2vec)"
     )
-    embedding: int = Field(ge=1, description="an integer >= 1: components of a word's vector")
-    train_embedding: bool = Field(description="true | false, whether the words' vectors are trained (further)")
-    widths: tuple[Width, ...] = Field(min_length=1, description="a list of integers >= 1, one per recurrent layer")
-    both_ways: bool = Field(description="true | false: read from the end, too")
-    pooling: Literal["last", "mean", "max"] = Field(description="last | mean | max: which steps' outputs decide")
-    truncation: int = Field(ge=0, description="an integer >= 0: steps that gradients go back at most; 0: all the way")
-    memory: int = Field(ge=0, description="an integer >= 0: steps an LSTM begins to remember; 0: as PyTorch starts")
-    embedding_dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), of the components of words' vectors")
-    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), between layers and before the last")
+    embedding: int = Field(100, ge=1, description="an integer >= 1: components of a word's vector")
+    train_embedding: bool = Field(True, description="true | false, whether the words' vectors are trained (further)")
+    widths: tuple[Width, ...] = Field(
+        (64,), min_length=1, description="a list of integers >= 1, one per recurrent layer"
+    )
+    both_ways: bool = Field(True, description="true | false: read from the end, too")
+    pooling: Literal["last", "mean", "max"] = Field("max", description="last | mean | max: which steps' outputs decide")
+    truncation: int = Field(
+        0, ge=0, description="an integer >= 0: steps that gradients go back at most; 0: all the way"
+    )
+    memory: int = Field(0, ge=0, description="an integer >= 0: steps an LSTM begins to remember; 0: as PyTorch starts")
+    embedding_dropout: float = Field(
+        0.3, ge=0, lt=1, description="a number in [0, 1), of the components of words' vectors"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="a number in [0, 1), between layers and before the last")
+    epochs: Epochs = 6
+    clip: Clip = "norm"
 
-    @property
-    def starts_from_weights(self) -> bool:
-        return True
+    @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        return (*super().starts_from(family), WORD2VEC)
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        if family == WORD2VEC:
+            return {"embedding": "dimensions"}
+        return {key: key for key in ("cell", "encoding", "embedding", "widths", "both_ways")}
+
+    @classmethod
+    def prepared_from(cls) -> tuple[str, ...]:
+        return ("encoding", "embedding")
+
+    def start_fault(self, family: str) -> str:
+        if family == WORD2VEC and self.encoding != "embedding":
+            return f"with encoding: {self.encoding} words have no vectors; set encoding: embedding, or start: none"
+        return ""
 
     @property
     def quicker_on_all(self) -> bool:
@@ -59,7 +84,7 @@ class TextClassifier(nn.Module):
         self.config, self.words = config, words
         width = {"integer": 1, "one_hot": words}.get(config.encoding, config.embedding)
         self.embedding: nn.Embedding | None = None
-        if config.encoding in ("embedding", "word2vec"):
+        if config.encoding == "embedding":
             self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
             nn.init.normal_(self.embedding.weight, std=0.1)
             with torch.no_grad():
@@ -99,12 +124,12 @@ class TextClassifier(nn.Module):
 def build(config: Config, data: DataSpec) -> TextClassifier:
     """The network. Raises UserError when the data are no texts, or too many words for one-hot vectors."""
     if data.text is None:
-        raise UserError(f"lstm.data: {config.data} holds no texts")
+        raise UserError(f"{config.where}.data: {config.data} holds no texts")
     words = FIRST + len(data.text.words)
     if config.encoding == "one_hot" and words > MOST_ONE_HOT:
         raise UserError(
-            f"lstm.encoding: one_hot makes vectors of {words:,} numbers for each word; "
-            f"set {config.data}.vocabulary.size to {MOST_ONE_HOT - FIRST} or less, or lstm.encoding: embedding"
+            f"{config.where}.encoding: one_hot makes vectors of {words:,} numbers for each word; "
+            f"set {config.data}.vocabulary.size to {MOST_ONE_HOT - FIRST} or less, or encoding: embedding"
         )
     return TextClassifier(config, words, len(data.classes))
 
@@ -117,5 +142,6 @@ TASK = Task(
     loss=classification.loss,
     metrics=classification.metrics,
     order=by_length,
+    take=vectors_for,
     goal=Goal("accuracy", more=True),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from components.data.arrays import DataSpec, Split, Subset
@@ -18,13 +19,27 @@ from components.models import augment, classification
 from components.models.families import transfer
 from components.models.objects import batches
 from components.models.objects.windows import Windows, shown
-from components.models.task import READ_BEFORE, Goal, Task
+from components.models.task import READ_BEFORE, BatchSize, Epochs, Goal, Task
 
 BACKGROUND = "background"
 
 
 class Config(transfer.Config):
-    windows: Windows
+    windows: Windows = Windows()
+    dense: tuple[transfer.Width, ...] = Field(
+        (128,), description="a list of integers >= 1, hidden layer widths; [] for none"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
+    epochs: Epochs = 8
+    batch_size: BatchSize = 128
+
+    @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        return ("backbone", family)
+
+    @classmethod
+    def prepared_from(cls) -> tuple[str, ...]:
+        return (*super().prepared_from(), "windows", "seed")
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
@@ -35,7 +50,7 @@ class SlidingWindow(transfer.Transfer):
     """Windows (batch, 3, window, window) → logits (batch, classes + 1), the background's last."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
-        super().__init__(config, data, "sliding_window")
+        super().__init__(config, data)
         self.config = config
 
 
@@ -58,7 +73,7 @@ def derive(config: Config, split: Split, scratch: Path) -> Split:
     random = np.random.default_rng(config.seed)
     boxes, side = config.windows.boxes(), config.windows.pixels
     images = np.concatenate([split.rows["train"], split.rows["validation"]])
-    objects = batches.objects_of("sliding_window", split, images)
+    objects = batches.objects_of(split, images)
     chosen = [_examples(boxes, own, config.windows.examples, len(split.classes), random) for own in objects]
     ends = np.cumsum([len(numbers) for numbers, _ in chosen])
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,16 +19,14 @@ from components.models import augment
 from components.models.objects import batches, default_boxes
 from components.models.objects.boxes import overlaps
 from components.models.objects.default_boxes import Outputs, decoded
-from components.models.objects.ssd_networks import BASES, SSD300, SSDLITE320, Parts, parts_of
+from components.models.objects.ssd_networks import BASES, Parts, parts_of
 from components.models.objects.ssd_networks import default_boxes as all_boxes
 from components.models.pretrained import Pretrained, PretrainedConfig, check_colours, freeze
-from components.models.task import Batch, Task
+from components.models.task import Batch, Epochs, Task
 
 
 class Config(PretrainedConfig):
-    backbone: str = Field(
-        description=f"{SSD300} | {SSDLITE320} | a model of timm or torchvision, which gets SSDLite's layers"
-    )
+    epochs: Epochs = 8
 
     @property
     def small(self) -> bool:
@@ -45,9 +41,9 @@ class SSD(Pretrained):
     """Images (batch, 3, height, width) → default_boxes.Outputs."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
-        check_colours(config, "ssd", data, maps=True)
-        parts = parts_of(config.backbone, config.weights == "none", "ssd.backbone")
-        freeze(parts.backbone, config, "ssd")
+        check_colours(config, data, maps=True)
+        parts = parts_of(config.backbone, not config.pretrained, f"{config.where}.start")
+        freeze(parts.backbone, config)
         sizes = parts.backbone.sizes((3, parts.side, parts.side))
         shapes = _map_shapes(parts, sizes)
         super().__init__(parts.backbone, config, data, kept := _kept(parts, sizes))
@@ -167,7 +163,7 @@ TASK = Task(
     name="ssd",
     config=Config,
     build=build,
-    batch=partial(batches.batch, "ssd"),
+    batch=batches.batch,
     loss=loss,
     metrics=metrics,
     augment=augment.many_boxes,

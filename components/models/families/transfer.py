@@ -15,22 +15,34 @@ from torch import Tensor, nn
 
 from components.data.arrays import DataSpec
 from components.models import augment, classification
+from components.models.encoders import weights_of_encoder
 from components.models.pretrained import Pretrained, PretrainedConfig, frozen_backbone
 from components.models.task import Goal, Task
 
+ENCODERS = ("autoencoder", "denoising", "vae")  # the families of which an encoder can be taken
 Width = Annotated[int, Field(ge=1)]
 
 
 class Config(PretrainedConfig):
-    dense: tuple[Width, ...] = Field(description="a list of integers >= 1, hidden layer widths; [] for none")
-    dropout: float = Field(ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
+    dense: tuple[Width, ...] = Field(
+        (260, 100), description="a list of integers >= 1, hidden layer widths; [] for none"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
+
+    @classmethod
+    def starts_from(cls, family: str) -> tuple[str, ...]:
+        return (*super().starts_from(family), *ENCODERS)
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        return {} if family in ENCODERS else {"dense": "dense"}
 
 
 class Transfer(Pretrained):
     """Images (batch, 3, height, width) → logits (batch, classes)."""
 
-    def __init__(self, config: Config, data: DataSpec, section: str = "transfer") -> None:
-        backbone = frozen_backbone(config, section, data)
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        backbone = frozen_backbone(config, data)
         width = math.prod(backbone.output_shape(data.input_shape))
         super().__init__(backbone, config, data)
         hidden: list[nn.Module] = []
@@ -62,5 +74,6 @@ TASK = Task(
     loss=classification.loss,
     metrics=classification.metrics,
     augment=augment.images_alone,
+    take=weights_of_encoder,
     goal=Goal("accuracy", more=True),
 )

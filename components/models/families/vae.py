@@ -20,15 +20,23 @@ from components.data.arrays import DataSpec
 from components.models.encoders import Decoder, Encoder, lecun
 from components.models.families import autoencoder
 from components.models.reconstruction import image_batch, image_shape
-from components.models.task import NOT_COMPARABLE, Batch, Goal, Task
+from components.models.task import NOT_COMPARABLE, Batch, Goal, LearningRate, Task
 
 
 class Config(autoencoder.Config):
     binarise: Literal["sampled", "threshold", "none"] = Field(
-        description="sampled (a pixel is white with its grey level as probability) | threshold (at 0.5) | none"
+        "sampled",
+        description="sampled (a pixel is white with its grey level as probability) | threshold (at 0.5) | none",
     )
-    beta: float = Field(ge=0, description="a number >= 0: the weight of the KL term; 1 for the evidence lower bound")
-    warm_up: int = Field(ge=0, description="an integer >= 0: training steps over which that weight rises from 0")
+    beta: float = Field(
+        1.0, ge=0, description="a number >= 0: the weight of the KL term; 1 for the evidence lower bound"
+    )
+    warm_up: int = Field(0, ge=0, description="an integer >= 0: training steps over which that weight rises from 0")
+    widths: tuple[autoencoder.Width, ...] = Field(
+        (500,), description="a list of integers >= 1, the encoder's dense layers; [] for none"
+    )
+    bottleneck: int = Field(20, ge=1, description="an integer >= 1: the numbers of a code")
+    learning_rate: LearningRate = 0.001
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
@@ -104,7 +112,7 @@ def reconstruction_term(logits: Tensor, targets: Tensor) -> Tensor:
 
 def build(config: Config, data: DataSpec) -> VAE:
     """The untrained network for such images. Raises UserError when the data are none, or too small."""
-    return VAE(config, image_shape("vae", config.data, data, len(config.filters)))
+    return VAE(config, image_shape(config.where, config.data, data, len(config.filters)))
 
 
 def draw(config: Config, batch: Batch, random: torch.Generator | None) -> Batch:

@@ -17,21 +17,32 @@ from torch.nn import functional
 from components.data.arrays import DataSpec
 from components.data.text.vocabulary import FIRST, UNKNOWN, Text
 from components.errors import UserError
-from components.models.task import NOT_COMPARABLE, Batch, Task, TrainingConfig
+from components.models.task import NOT_COMPARABLE, Batch, Epochs, Keep, LearningRate, Task, TrainingConfig
 from components.models.text_batches import by_length, text_batch
 
 
 class Config(TrainingConfig):
-    dimensions: int = Field(ge=1, description="an integer >= 1: components of a word's vector")
-    window: int = Field(ge=1, description="an integer >= 1: the most words to either side that count as around a word")
-    negatives: int = Field(ge=1, description="an integer >= 1: noise words for each word around")
-    shared_noise: int = Field(ge=1, description="an integer >= 1: noise words drawn for a batch, which its pairs share")
+    dimensions: int = Field(100, ge=1, description="an integer >= 1: components of a word's vector")
+    window: int = Field(
+        5, ge=1, description="an integer >= 1: the most words to either side that count as around a word"
+    )
+    negatives: int = Field(5, ge=1, description="an integer >= 1: noise words for each word around")
+    shared_noise: int = Field(
+        512, ge=1, description="an integer >= 1: noise words drawn for a batch, which its pairs share"
+    )
     noise_power: float = Field(
-        ge=0, le=1, description="a number from 0 to 1: noise is drawn by frequency to this power"
+        0.75, ge=0, le=1, description="a number from 0 to 1: noise is drawn by frequency to this power"
     )
     subsample: float = Field(
-        gt=0, description="a number > 0: words of a larger relative frequency are passed over the more often"
+        0.001, gt=0, description="a number > 0: words of a larger relative frequency are passed over the more often"
     )
+    epochs: Epochs = 8
+    learning_rate: LearningRate = 0.005
+    keep: Keep = "last"
+
+    @classmethod
+    def shared_with(cls, family: str) -> dict[str, str]:
+        return {"dimensions": "dimensions"}
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
@@ -115,7 +126,7 @@ class Word2Vec(nn.Module):
 def build(config: Config, data: DataSpec) -> Word2Vec:
     """The model. Raises UserError when the data are no texts."""
     if data.text is None:
-        raise UserError(f"word2vec.data: {config.data} holds no texts")
+        raise UserError(f"{config.where}.data: {config.data} holds no texts")
     return Word2Vec(config, data.text)
 
 

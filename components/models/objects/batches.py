@@ -14,15 +14,17 @@ from components.data.arrays import Split
 from components.errors import UserError
 from components.models.task import Batch, read_inputs
 
+NO_BOXES = "{}: its images have no boxes, which a detector learns; set the model's `data` to a data set that has them"
 
-def objects_of(where: str, split: Split, rows: np.ndarray) -> Tensor:
-    """float32 (rows, objects, 5), padded with the class -1. `where`: the section, for messages."""
+
+def objects_of(split: Split, rows: np.ndarray) -> Tensor:
+    """float32 (rows, objects, 5), padded with the class -1. Raises UserError where the images have no boxes."""
     if "boxes" not in split.arrays:
-        raise UserError(f"{where}.data: it must name a data set whose images have boxes, such as voc")
+        raise UserError(NO_BOXES.format(split.folder.name))
     objects = np.concatenate([split.arrays["labels"][rows][..., None], split.arrays["boxes"][rows]], axis=-1)
     return torch.from_numpy(objects.astype(np.float32))
 
 
-def batch(where: str, split: Split, rows: np.ndarray) -> Batch:
+def batch(split: Split, rows: np.ndarray) -> Batch:
     """Images, or stored features, and as targets their objects."""
-    return Batch(read_inputs(split, rows), objects_of(where, split, rows))
+    return Batch(read_inputs(split, rows), objects_of(split, rows))

@@ -30,13 +30,17 @@ class Level(NamedTuple):
 
 
 class Windows(Section):
-    pixels: int = Field(ge=32, le=512, description="an integer from 32 to 512: the side of a window as it is seen")
+    pixels: int = Field(64, ge=32, le=512, description="an integer from 32 to 512: the side of a window as it is seen")
     sizes: tuple[Fraction, ...] = Field(
-        min_length=1, description="a list of numbers in (0, 1]: the windows' sides, as fractions of the image's"
+        (0.2, 0.3, 0.42, 0.6),
+        min_length=1,
+        description="a list of numbers in (0, 1]: the windows' sides, as fractions of the image's",
     )
-    aspects: tuple[Ratio, ...] = Field(min_length=1, description="a list of numbers > 0: widths over heights")
-    step: float = Field(gt=0, le=1, description="a number in (0, 1]: from window to window, as a fraction of its side")
-    examples: int = Field(ge=1, description="an integer >= 1: most windows of an object, and of none, to learn from")
+    aspects: tuple[Ratio, ...] = Field((1.0,), min_length=1, description="a list of numbers > 0: widths over heights")
+    step: float = Field(
+        0.33, gt=0, le=1, description="a number in (0, 1]: from window to window, as a fraction of its side"
+    )
+    examples: int = Field(3, ge=1, description="an integer >= 1: most windows of an object, and of none, to learn from")
 
     def levels(self) -> Iterator[Level]:
         """Windows of one size and aspect each; the last ones in a row or column end at the image's side."""
