@@ -1,11 +1,13 @@
 """Mark in git by GTO what the gate promotes, so that `dvc artifacts get . cnn --stage production` finds it.
 
-The tag names a commit beside the branch: HEAD's files, with dvc.lock as it was when the model was promoted. The branch,
-its index and the files stay as they are, and nothing is pushed.
+The tag names a commit beside the branch: HEAD's files, with dvc.lock as it was when the model was promoted, and in
+dvc.yaml the line by which DVC knows the model as an artifact. The branch, its index and the files stay as they are, and
+nothing is pushed.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -16,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 GTO = (sys.executable, "-m", "gto.cli")
 RECORD = "promoted.json"  # components/promote.py's, which flows cannot import
-LOCK = "dvc.lock"
+LOCK, PIPELINE = "dvc.lock", "dvc.yaml"
 NOBODY = {"NAME": "trainyard", "EMAIL": "trainyard@localhost"}
 SECONDS = 60  # a signature that waits for somebody's password must not hold the run
 
@@ -77,11 +81,29 @@ def _commit(project: Path, name: str, stage: str) -> str:
     lock = _said(project, ["git", "hash-object", "-w", LOCK])
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        pipeline = Path(folder) / PIPELINE
+        pipeline.write_text(
+            _with_artifact(_said(project, ["git", "show", f"{head}:{PIPELINE}"]), name), encoding="utf-8"
+        )
+        listed = _said(project, ["git", "hash-object", "-w", str(pipeline)])
         _said(project, ["git", "read-tree", head], index)
-        _said(project, ["git", "update-index", "--add", "--cacheinfo", f"100644,{lock},{LOCK}"], index)
+        for file, content in ((LOCK, lock), (PIPELINE, listed)):
+            _said(project, ["git", "update-index", "--add", "--cacheinfo", f"100644,{content},{file}"], index)
         tree = _said(project, ["git", "write-tree"], index)
     message = f"{LOCK} of {name} as it went to {stage}"
     return _said(project, ["git", "commit-tree", tree, "-p", head, "-m", message], _identity(project))
+
+
+def _with_artifact(pipeline: str, name: str) -> str:
+    """The text of a dvc.yaml with the model among its artifacts, if it is not there yet."""
+    yaml = YAML()
+    values = yaml.load(pipeline)
+    if name in values.setdefault("artifacts", {}):
+        return pipeline
+    values["artifacts"][name] = {"path": f"${{paths.models}}/{name}", "type": "model"}
+    out = io.StringIO()
+    yaml.dump(values, out)
+    return out.getvalue()
 
 
 def _identity(project: Path) -> dict[str, str]:

@@ -89,6 +89,11 @@ class TrainingConfig(Section):
         return ""
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        """The keys that a grow search widens, unless params.yaml names others; none if it cannot be widened."""
+        return ()
+
+    @classmethod
     def prepared_from(cls) -> tuple[str, ...]:
         """The keys that the stage `prepare` reads, beside `start`; a change of any other computes nothing again."""
         return ()

@@ -28,6 +28,7 @@ def main() -> None:
     page = write_report(
         Path(paths.metrics),
         Path(paths.plots),
+        Path(paths.images),
         timings,
         Path(paths.report),
         order=list(settings.sections),

@@ -71,14 +71,14 @@ class Way:
     map: str
 
 
-def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
+def chapter(name: str, metrics: dict[str, Any], plots: Path, images: Path) -> Chapter:
     """The chapter of a stage's plots: a trained model's evaluation, or tables alone."""
     shown, names = name.replace("_", " "), read_names(plots)
     if not (plots / DESCRIPTION).exists():
         heading, tables = read_tables(plots)
         file = plots / CONFIG
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return Chapter(name, heading or shown, _headline(metrics, names), "", [], tables, _images(plots), config)
+        return Chapter(name, heading or shown, _headline(metrics, names), "", [], tables, _images(images), config)
     history = pd.read_csv(plots / HISTORY)
     layers = pd.read_csv(plots / LAYERS)
     described = json.loads((plots / DESCRIPTION).read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def chapter(name: str, metrics: dict[str, Any], plots: Path) -> Chapter:
         finding=finding(history),
         figures=figures,
         tables=read_tables(plots)[1],
-        images=_images(plots),
+        images=_images(images),
         config={**described["config"], **json.loads((plots / EVALUATION).read_text(encoding="utf-8"))},
     )
 
@@ -208,9 +208,15 @@ def _data_address(image: Path) -> str:
 
 
 def write_report(
-    metrics: Path, plots: Path, timings: Path, target: Path, order: Sequence[str] = (), sweeps: Path | None = None
+    metrics: Path,
+    plots: Path,
+    images: Path,
+    timings: Path,
+    target: Path,
+    order: Sequence[str] = (),
+    sweeps: Path | None = None,
 ) -> Path:
-    """Write `target`/index.html from the folders of metrics, plots, timings and sweeps; return the page's path.
+    """Write `target`/index.html from the folders of metrics, plots, images, timings and sweeps; return the page's path.
 
     order: the models' names, those that come first; any others follow, then the sweeps.
     """
@@ -221,7 +227,7 @@ def write_report(
     if not files:
         raise UserError(f"{metrics}: no metrics here; `dvc repro` makes them")
     metrics_of = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
-    chapters = [chapter(name, own, plots / name) for name, own in metrics_of.items()]
+    chapters = [chapter(name, own, plots / name, images / name) for name, own in metrics_of.items()]
     compared = classifiers(metrics_of, chapters)
     chapters += sweep_chapters(sweeps) if sweeps else []
     environment = Environment(

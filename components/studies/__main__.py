@@ -24,6 +24,7 @@ from components.params import params
 from components.params.declarations import STUDIES, declaration
 from components.plots.file_names import CONFIG
 from components.plots.metric import write_names
+from components.plots.shown import show_images
 from components.process.command import run
 
 
@@ -43,6 +44,7 @@ def main(name: str) -> None:
         results = evaluate(config, models, splits, folder)
         write_names(folder, names)
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    show_images(Path(paths.plots) / name, Path(paths.images) / name)
     write_whole(Path(paths.metrics) / f"{name}.json", json.dumps(results, indent=1) + "\n")
     shown = ", ".join(
         f"{key} {value:.4f}" if isinstance(value, float) else f"{value} {key}" for key, value in results.items()

@@ -88,10 +88,10 @@ def planned(settings: params.Params, name: str, trials: int | None, grow: bool) 
     task, general = load_task(config.family, name), settings.general
     search = general.search.model_copy(update={"trials": trials}) if trials else general.search
     space = asked_for(general.sweep, name, config.family) or {}
-    keys = asked_for(general.grow.widths, name, config.family) or ()
+    keys = asked_for(general.grow.widths, name, config.family) or config.grows()
     if grow and not keys:
         raise UserError(
-            f"grow.widths.{name}: no key to widen; params.yaml has some for: {_listed(general.grow.widths)}"
+            f"grow.widths.{name}: no key to widen: a {config.family} has none by itself; name some there, as a list"
         )
     if not grow and not space:
         raise UserError(f"sweep.{name}: nothing to search; params.yaml has spaces for: {_listed(general.sweep)}")

@@ -27,8 +27,6 @@ stages:
       cmd: mkdir -p ${paths.models}/${item} && cp seed ${paths.models}/${item}/model.safetensors
       deps: [seed]
       outs: ["${paths.models}/${item}"]
-artifacts:
-  cnn: {path: "${paths.models}/cnn", type: model}
 """
 
 
@@ -148,7 +146,7 @@ def test_branch_index_and_files_stay_as_they_are(trained: Trained) -> None:
     tag = "cnn#production#1"
     assert trained.git("cat-file", "-t", tag) == "tag"
     assert trained.git("rev-parse", f"{tag}^{{commit}}^") == trained.git("rev-parse", "HEAD")
-    assert trained.git("diff", "--name-only", "HEAD", tag) == "dvc.lock"
+    assert trained.git("diff", "--name-only", "HEAD", tag) == "dvc.lock\ndvc.yaml"
     assert trained.git("status", "--porcelain", "--untracked-files=all").splitlines() == ["MM seed", "?? dvc.lock"]
 
 

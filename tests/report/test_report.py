@@ -34,7 +34,7 @@ def evaluated(
     saved = artifact.load(folder / "models" / "cnn")
     files = (folder / "metrics" / "cnn.json", folder / "plots" / "cnn", folder / "timing" / "cnn.json")
     evaluate(saved, made_split, evaluation, *files)
-    write_report(folder / "metrics", folder / "plots", folder / "timing", folder / "report")
+    write_report(folder / "metrics", folder / "plots", folder / "plots", folder / "timing", folder / "report")
     return folder
 
 
@@ -50,7 +50,9 @@ def test_the_page_holds_everything_and_fetches_nothing(evaluated: Path) -> None:
 
 
 def test_the_same_data_give_the_same_page(evaluated: Path, tmp_path: Path) -> None:
-    again = write_report(evaluated / "metrics", evaluated / "plots", evaluated / "timing", tmp_path / "report")
+    again = write_report(
+        evaluated / "metrics", evaluated / "plots", evaluated / "plots", evaluated / "timing", tmp_path / "report"
+    )
     assert again.read_bytes() == (evaluated / "report" / "index.html").read_bytes()
 
 
@@ -72,7 +74,7 @@ def test_evaluating_on_other_data_than_trained_on_is_refused(
 
 def test_no_metrics_or_no_model_say_what_makes_them(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
-        write_report(tmp_path, tmp_path, tmp_path, tmp_path / "report")
+        write_report(tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "report")
     with pytest.raises(UserError, match="dvc repro"):
         artifact.load(tmp_path)
 
@@ -96,7 +98,9 @@ def test_a_stage_that_leaves_tables_alone_has_a_chapter_of_them(tmp_path: Path) 
     (tmp_path / "metrics" / "tfidf.json").write_text('{"naive_bayes": {"raw": 0.8, "log": 0.85}, "examples": 9}')
     write_tables(tmp_path / "plots" / "tfidf", [Table("Alike", ["cosine", "text"], [["0.9", "<b>a & b</b>"]], "Note.")])
     (tmp_path / "plots" / "tfidf" / "config.json").write_text('{"data": "reviews", "smoothing": 1.5}')
-    page = write_report(tmp_path / "metrics", tmp_path / "plots", tmp_path, tmp_path / "report").read_text()
+    page = write_report(
+        tmp_path / "metrics", tmp_path / "plots", tmp_path / "plots", tmp_path, tmp_path / "report"
+    ).read_text()
     assert "<td>smoothing</td><td>1.5</td>" in page
     assert "&lt;b&gt;a &amp; b&lt;/b&gt;" in page
     assert "85.00%" in page

@@ -35,6 +35,10 @@ class Config(TrainingConfig):
         return ("none", family) if family == "vae" else ("none", "autoencoder", "denoising")
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("bottleneck",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         return {key: key for key in ("filters", "widths", "bottleneck")}
 

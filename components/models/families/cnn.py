@@ -30,6 +30,10 @@ class Config(TrainingConfig):
     batch_size: BatchSize = 128
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("dense",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         return {key: key for key in ("filters", "kernel_size", "batch_norm", "dense")}
 

@@ -45,6 +45,10 @@ class Config(PretrainedConfig):
     epochs: Epochs = 20
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("dense",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         return {key: key for key in ("reduction", "pooling", "dense")}
 

@@ -52,6 +52,10 @@ class Config(TrainingConfig):
         return (*super().starts_from(family), WORD2VEC)
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("widths",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         if family == WORD2VEC:
             return {"embedding": "dimensions"}

@@ -34,6 +34,10 @@ class Config(PretrainedConfig):
         return (*super().starts_from(family), *ENCODERS)
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("dense",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         return {} if family in ENCODERS else {"dense": "dense"}
 

@@ -41,6 +41,10 @@ class Config(TrainingConfig):
     keep: Keep = "last"
 
     @classmethod
+    def grows(cls) -> tuple[str, ...]:
+        return ("dimensions",)
+
+    @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
         return {"dimensions": "dimensions"}
 
