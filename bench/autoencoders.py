@@ -27,6 +27,7 @@ def kept(stages: Stages, model: str) -> dict[str, float]:
 
 def trained(stages: Stages, model: str) -> tuple[float, dict[str, float]]:
     """Train and evaluate; the seconds of the epochs, and the test measures."""
+    stages.prepare(model)
     stages.run("components.train", model)
     seconds = stages.seconds_of_epochs()
     stages.run("components.evaluate", model)
@@ -39,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stages = prepared(Path(folder), absolute(arguments.source))
-        stages.values["vae"] |= VAE
+        stages.entry("vae").update(VAE)
         seconds, _ = trained(stages, "autoencoder")
         found = kept(stages, "autoencoder")
         accuracy, loss = found["validation_rounded_accuracy"], found["validation_loss"]

@@ -36,7 +36,7 @@ class Clone:
         self.stages = Stages(folder)
         subprocess.run(["git", "clone", "--quiet", str(REPO), str(folder)], check=True)
         self.stages.values["mnist"]["source"] = "synthetic"
-        self.run("dvc", "repro", "--quiet", "split@mnist")
+        self.run("dvc", "repro", "--quiet", "split@mnist", "none")
 
     def run(self, *command: str, **environment: str) -> float:
         """Seconds of `python -m …`."""
@@ -45,12 +45,15 @@ class Clone:
 
     def fresh(self) -> None:
         """Forget every training."""
-        for kind in ("models", "runs", "sweeps"):
+        for trained in self.stages.values["models"]:
+            shutil.rmtree(self.stages.path("models", trained), ignore_errors=True)
+        for kind in ("runs", "sweeps"):
             shutil.rmtree(self.stages.path(kind), ignore_errors=True)
 
     def training(self, model: str, **environment: str) -> tuple[float, list[float]]:
         """Seconds of a whole training from its start, and from epoch to epoch."""
         self.fresh()
+        self.run("components.prepare", model)
         whole = self.run("components.train", model, **environment)
         times = [at for at, line in self.stages.printed if "  epoch " in line]
         return whole, [later - at for at, later in itertools.pairwise(times)]
@@ -107,7 +110,7 @@ def trials(clone: Clone, rounds: int) -> list[str]:
 
 def workers(clone: Clone, rounds: int) -> list[str]:
     """1 → 2 workers of one core each: the same data (strong), and twice as many (weak)."""
-    clone.stages.values["cnn"] |= {"epochs": 4}
+    clone.stages.entry("cnn").update(epochs=4)
     epochs: dict[str, list[float]] = {"one": [], "strong": [], "weak": []}
     for _ in range(rounds):
         for way, count, examples in (("one", 1, EXAMPLES), ("strong", 2, EXAMPLES), ("weak", 2, 2 * EXAMPLES)):
@@ -126,7 +129,8 @@ def side_by_side(clone: Clone, rounds: int) -> list[str]:
     """Two trainings at the same time, as the flow has them, and one after the other."""
     digits(clone.stages.path("split", "mnist"), 4 * EXAMPLES)
     for model in TWO_TRAININGS:
-        clone.stages.values[model] |= {"epochs": 15}
+        clone.stages.entry(model).update(epochs=15)
+        clone.run("components.prepare", model)
     ratios = []
     for _ in range(rounds):
         clone.fresh()
@@ -149,12 +153,13 @@ def side_by_side(clone: Clone, rounds: int) -> list[str]:
 
 def memory(clone: Clone, rounds: int) -> list[str]:
     """The most memory of a training on N and on 10 N images."""
-    clone.stages.values["autoencoder"] |= {"epochs": 1}
+    clone.stages.entry("autoencoder").update(epochs=1)
     clone.stages.write()
     peaks = []
     for examples in (EXAMPLES, 10 * EXAMPLES):
         digits(clone.stages.path("split", "mnist"), examples)
         clone.fresh()
+        clone.run("components.prepare", "autoencoder")
         code = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
         code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
         command = [sys.executable, "-c", code, sys.executable, "-m", "components.train", "autoencoder"]

@@ -19,7 +19,7 @@ def prepared(folder: Path, source: str) -> Stages:
     """Stages with MNIST split as in the notes."""
     stages = Stages(folder)
     stages.values["mnist"]["source"] = source
-    stages.values["mnist"]["split"]["method"] = "head"
+    stages.values["mnist"]["split"] = {"method": "head"}
     stages.run("components.data.download", "mnist")
     stages.run("components.data.split", "mnist")
     return stages
@@ -27,9 +27,10 @@ def prepared(folder: Path, source: str) -> Stages:
 
 def accuracy(stages: Stages, seed: int, workers: int) -> float:
     """Test accuracy of one training from the start."""
-    stages.values["cnn"]["seed"] = seed
+    stages.entry("cnn")["seed"] = seed
     # Runs of another number of workers share the key: each starts in a scratch folder of its own.
     stages.values["paths"]["runs"] = f"runs/{workers}"
+    stages.prepare("cnn")
     stages.run("components.train", "cnn", TRAINYARD_WORKERS=str(workers))
     stages.run("components.evaluate", "cnn")
     return stages.metrics("cnn")["accuracy"]

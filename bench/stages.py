@@ -12,6 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from components.params.declarations import GROUPS
+
 REPO = Path(__file__).resolve().parent.parent
 
 
@@ -36,6 +38,19 @@ class Stages:
         if process.wait():
             sys.exit(process.returncode)
         return time.monotonic() - started
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """The values of an entry of a group, or of a section, to be changed."""
+        group = next((group for group in GROUPS if name in self.values[group]), None)
+        own: dict[str, Any] = self.values[group][name] if group else self.values[name]
+        return own
+
+    def prepare(self, model: str) -> float:
+        """Seconds of the stage before a training, whose start it may need."""
+        start = self.entry(model)["start"]
+        if start not in self.values["models"]:
+            self.run("components.prepare.weights", start)
+        return self.run("components.prepare", model)
 
     def write(self) -> None:
         """The current values, into params.yaml."""

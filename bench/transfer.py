@@ -20,7 +20,7 @@ from bench.stages import Stages, absolute
 
 
 class Run(NamedTuple):
-    """One training from the start: seconds of the features stage and of the epochs; the best validation accuracy."""
+    """One training from the start: seconds of the stage `prepare` and of the epochs; the best validation accuracy."""
 
     features: float
     epochs: float
@@ -28,15 +28,15 @@ class Run(NamedTuple):
 
 
 def trained(stages: Stages, stored: bool, seed: int) -> Run:
-    stages.values["transfer"] |= {"store_features": stored, "seed": seed}
+    stages.entry("transfer").update(store_features=stored, seed=seed)
     stages.values["paths"]["runs"] = f"runs/{stored}"
-    features = stages.run("components.prepare.features", "transfer")
+    features = stages.run("components.prepare", "transfer")
     stages.run("components.train", "transfer")
     history = pd.read_csv(stages.path("models", "transfer", "history.csv"))
     run = Run(features, stages.seconds_of_epochs(), history["validation_accuracy"].max())
     print(
         f"features {'' if stored else 'not '}stored, seed {seed}: validation accuracy {run.accuracy:.4f}; "
-        f"features stage {run.features:.1f} s, {len(history)} epochs {run.epochs:.1f} s",
+        f"prepared in {run.features:.1f} s, {len(history)} epochs {run.epochs:.1f} s",
         flush=True,
     )
     return run
@@ -48,7 +48,7 @@ def compared(stages: Stages, seeds: int) -> None:
     without = trained(stages, False, 0)
     print(f"validation accuracy {statistics.median(run.accuracy for run in stored):.4f}, median of {seeds} seeds")
     epochs = statistics.median(run.epochs for run in stored)
-    # Without anything to store, the features stage only starts and looks.
+    # Without anything to store, the stage `prepare` only starts and looks.
     trunk = statistics.median(run.features for run in stored) - without.features
     print(f"the trunk's one pass takes {trunk:.1f} s")
     print(
@@ -60,19 +60,16 @@ def compared(stages: Stages, seeds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.transfer", description=__doc__)
     parser.add_argument("--source", default="full", help="as flowers.source in params.yaml")
-    parser.add_argument("--weights", default="hub", help="as transfer.weights in params.yaml")
+    parser.add_argument("--weights", default="hub", help="as weights of an entry of backbones")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stages = Stages(Path(folder))
         stages.values["flowers"]["source"] = absolute(arguments.source)
-        stages.values["transfer"] |= {
-            "backbone": "vgg16.tv_in1k",
-            "weights": absolute(arguments.weights),
-            "epochs": arguments.epochs,
-        }
-        for command in (("data.download", "flowers"), ("data.split", "flowers"), ("prepare.weights", "transfer")):
+        stages.values["backbones"]["vgg16"] = {"timm": "vgg16.tv_in1k", "weights": absolute(arguments.weights)}
+        stages.entry("transfer").update(start="vgg16", epochs=arguments.epochs)
+        for command in (("data.download", "flowers"), ("data.split", "flowers"), ("prepare.weights", "vgg16")):
             stages.run(f"components.{command[0]}", command[1])
         compared(stages, arguments.seeds)
 

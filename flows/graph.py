@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 DVC = (sys.executable, "-m", "dvc")
 Graph = Mapping[str, tuple[str, ...]]
 CODE = "code"  # the stage that tells by which code each other one is made
+LATER = "study@"  # what is measured beyond the models' tests comes after these
 STATES = {"modified": "changed", "deleted": "is gone", "not in cache": "is not in DVC's cache"}
 
 
@@ -78,7 +79,7 @@ def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def in_order(graph: Graph) -> list[str]:
-    """The stages so that each comes after all that it waits for, and depth first: chain after chain, short ones first.
+    """The stages so that each comes after all that it waits for: chain after chain, short ones first, studies last.
 
     So the first model is tested before the last one's data are fetched. Raises ValueError if the graph has a cycle.
     """
@@ -89,7 +90,7 @@ def in_order(graph: Graph) -> list[str]:
     ordered: dict[str, None] = {}
 
     def visit(names: Iterable[str]) -> None:
-        for name in sorted(names, key=lambda each: (len(above[each]), each)):
+        for name in sorted(names, key=lambda each: (each.startswith(LATER), len(above[each]), each)):
             if name not in ordered:
                 visit(graph[name])
                 ordered[name] = None

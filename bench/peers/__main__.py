@@ -49,7 +49,8 @@ def by_product(stages: Stages, model: str, epochs: int) -> Epochs:
     """`python -m components.train`, from the start, in a folder of runs of its own."""
     with tempfile.TemporaryDirectory(dir=stages.folder) as runs:
         stages.values["paths"]["runs"] = runs
-        stages.values[model]["epochs"] = epochs
+        stages.entry(model)["epochs"] = epochs
+        stages.prepare(model)
         stages.run("components.train", model)
     times = [at for at, line in stages.printed if "  epoch " in line]
     history = pd.read_csv(stages.path("models", model, "history.csv"))
@@ -113,13 +114,12 @@ def main() -> None:
     print("| model | program | seconds an epoch | times the product's |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         stages = prepared(Path(folder), absolute(given.source))
-        stages.values["lstm"]["encoding"] = "embedding"
+        stages.entry("lstm")["start"] = "none"
         reviews = stages.path("split", "reviews")
         reviews.mkdir(parents=True)
         texts(reviews, TEXTS)
-        stages.run("components.prepare.vectors", "lstm")
         for model in given.models or MODELS:
-            split = open_split(stages.path("split", stages.values[model]["data"]))
+            split = open_split(stages.path("split", stages.entry(model)["data"]))
             file = arrays_of(split, Path(folder, f"{model}.npz"))
             programs: dict[str, Callable[[int], Epochs]] = {
                 "product": lambda epochs, model=model: by_product(stages, model, epochs)  # type: ignore[misc]
