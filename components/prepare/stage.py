@@ -21,6 +21,7 @@ from components.files import KEPT, made_once
 from components.models.pretrained import PretrainedConfig, digest_of
 from components.models.task import Task, TrainingConfig, load_task, untrained
 from components.params import params
+from components.params.entries import NONE
 from components.prepare import features
 from components.prepare.start import NOTE, resolved, taken_from_model, weights_folder
 from components.prepare.weights import SUMMARY as WEIGHTS
@@ -36,6 +37,8 @@ def training_split(paths: params.Paths, name: str, config: TrainingConfig) -> Sp
     """
     prepared, own = Path(paths.prepared) / name, open_split(Path(paths.split) / config.data)
     if not (prepared / NOTE).exists():
+        if config.start == NONE:  # there is nothing to prepare
+            return own
         raise UserError(f"{prepared}: nothing is prepared here; `dvc repro` does it")
     note = json.loads((prepared / NOTE).read_text(encoding="utf-8"))
     if note["split"] != own.fingerprint:
@@ -49,8 +52,10 @@ def prepare(name: str, settings: params.Params) -> None:
     config: TrainingConfig = resolved(settings, name)
     task, split = load_task(config.family, name), open_split(Path(paths.split) / config.data)
     from_model = config.start in settings.groups["models"]
-    given = {} if from_model else load_weights(weights_folder(settings, name))
-    weights = taken_from_model(task, config, split, Path(paths.models)) if from_model else given
+    if from_model:
+        weights = taken_from_model(task, config, split, Path(paths.models))
+    else:
+        weights = load_weights(weights_folder(settings, name))
     said: list[str] = []
 
     def make(folder: Path) -> None:

@@ -16,6 +16,7 @@ from components.models.encoders import name_of
 from components.models.pretrained import PretrainedConfig
 from components.models.task import Task, TrainingConfig
 from components.params import params
+from components.params.entries import NONE
 
 NOTE = "prepared.json"
 
@@ -45,9 +46,14 @@ def _network_of(model: Path) -> str:
     return name_of(shape, config["filters"], (*config["widths"], config["bottleneck"]), config["family"] == "vae")
 
 
-def weights_folder(settings: params.Params, name: str) -> Path:
-    """The folder of the weights that model `name` starts from: of its backbone, or prepared from another model."""
+def weights_folder(settings: params.Params, name: str) -> Path | None:
+    """The folder of the weights that model `name` starts from: of its backbone, or prepared from another model.
+
+    None if it starts from none.
+    """
     config: TrainingConfig = settings.entry("models", name)
+    if config.start == NONE:
+        return None
     if config.start in settings.groups["models"]:
         return Path(settings.paths.prepared) / name
     return Path(settings.paths.models) / config.start

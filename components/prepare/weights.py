@@ -135,8 +135,13 @@ def leave_nothing(targets: Iterable[Path]) -> None:
             (folder / SUMMARY).write_text(json.dumps({"weights": NONE}) + "\n", encoding="utf-8")
 
 
-def load_weights(folder: Path) -> dict[str, Tensor]:
-    """Read what the weights stage wrote; empty where it was told to bring none. Raises UserError if it has not run."""
+def load_weights(folder: Path | None) -> dict[str, Tensor]:
+    """Read the weights in a folder; empty if there is none, or it says that there are none.
+
+    Raises UserError if the stage that writes it has not run.
+    """
+    if folder is None:
+        return {}
     if not (folder / SUMMARY).exists():
         raise UserError(f"{folder}: no weights here; `dvc repro` fetches them")
     return dict(load_file(folder / FILE)) if (folder / FILE).exists() else {}

@@ -50,7 +50,7 @@ def train(
     Raises UserError for what the user can mend.
     """
     task.build(config, split.spec)  # a model that does not fit its data should not wait for a cluster
-    published = load_weights(weights) if weights else {}
+    published = load_weights(weights)
     storage = shared()
     stage = kept_in(runs, storage)
     run = stage / run_key(task, config, split, published)

@@ -54,7 +54,7 @@ class Sweep:
     task: Task
     config: TrainingConfig
     split: Split
-    weights: Path
+    weights: Path | None
     space: Space
     search: Search
     grow: Grow | None
@@ -167,7 +167,7 @@ def _run_on_ray(
         space=json.dumps({key: searched.model_dump() for key, searched in sweep.space.items()}),
         sweep=str(ledger.sweep),
         split=send(sweep.split.folder, published),
-        weights=send(sweep.weights, published),
+        weights=send(sweep.weights, published) if sweep.weights else None,
         exploits=not sweep.grow and sweep.search.method == "pbt",
         place=slots.place,
     )

@@ -44,7 +44,7 @@ class TrialJob(TypedDict):
     space: str  # JSON: key → range
     sweep: str  # the sweep's folder
     split: Sent
-    weights: Sent
+    weights: Sent | None
     exploits: bool  # whether one trial may go on from another's state, as in population-based training
     place: Placement | None  # the workers of each trial, or None: it trains in its own process
 
@@ -108,7 +108,7 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
 
     allocator.keep_freed()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    weights = load_weights(on_this_node(job["weights"]))
+    weights = load_weights(on_this_node(job["weights"]) if job["weights"] else None)
     fit(task, config, open_split(on_this_node(job["split"])), device, report, resume=state, weights=weights)
 
 
