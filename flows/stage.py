@@ -21,6 +21,7 @@ SKIPPED = "didn't change, skipping"
 RESTORED = "is cached - skipping run"
 DVCS_ERROR = "ERROR:"
 KILLED = re.compile(r"failed to run: .*, exited with (-9|137)$")  # by SIGKILL, as Python or a shell tells it
+EMPTY = re.compile(r"WARNING: '.*' is empty\.")  # an output, such as the images of what draws none
 COMMAND_FAILED = "failed to run:"  # in DVC's error where it was the stage's command that failed
 STARTER = "TRAINYARD_STARTED_BY"  # the process with which those that it starts end; components/process/parent.py's
 STOP_BY_ITSELF_SECONDS = 5
@@ -138,7 +139,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _is_chatter(line: str) -> bool:
     """Lines that DVC prints beside a stage's own, and Ray of a signal that it was sent."""
-    return "logging.cc:" in line or line.startswith(
+    return "logging.cc:" in line or EMPTY.fullmatch(line) is not None or line.startswith(
         (
             "*** SIGTERM received",
             "PC: @",
