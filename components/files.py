@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 ATTEMPTS = 5
-KEPT = "kept"  # under the runs' folder: what stages made, by what it was made of
-MANIFEST, MOST_KEPT = "manifest.json", 3
 
 
 @contextmanager
@@ -89,63 +86,6 @@ def _delete_parts_of_the_dead(target: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
-
-
-def made_once(target: Path, kept: Path | None, key: str, make: Callable[[Path], None]) -> bool:
-    """Write the folder `target` by `make`, or from what that left earlier under the same key; whether it was made anew.
-
-    kept: a folder that has one of its own for each key; the ones used last stay. Its files are links to those of the
-    target where the disk has such, so that they take no room of their own. What is damaged there is made anew. None:
-    nothing is kept.
-    """
-    if kept is None:
-        with whole_folder(target) as folder:
-            make(folder)
-        return True
-    store = kept / key
-    with whole_folder(target) as folder:
-        anew = not _is_whole(store)
-        if anew:
-            make(folder)
-            _keep(folder, store)
-        else:
-            _link(store, folder, json.loads((store / MANIFEST).read_text(encoding="utf-8")))
-            os.utime(store)
-    _forget(kept)
-    return anew
-
-
-def _is_whole(store: Path) -> bool:
-    """Whether every file that was kept there is as it was."""
-    try:
-        manifest = json.loads((store / MANIFEST).read_text(encoding="utf-8"))
-        return all(digest_of(store / name) == digest for name, digest in manifest.items())
-    except (OSError, ValueError):
-        return False
-
-
-def _keep(folder: Path, store: Path) -> None:
-    """Keep what is in the folder, if there is room for it."""
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    manifest = {name: digest_of(folder / name) for name in names}
-    with suppress(OSError), whole_folder(store) as part:
-        _link(folder, part, manifest)
-        (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-
-
-def _link(source: Path, target: Path, names: Iterable[str]) -> None:
-    for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            (target / name).hardlink_to(source / name)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source / name, target / name)
-
-
-def _forget(kept: Path) -> None:
-    stores = [each for each in kept.iterdir() if not each.name.startswith(".")] if kept.is_dir() else []
-    for old in sorted(stores, key=lambda each: each.stat().st_mtime_ns, reverse=True)[MOST_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def digest_of(file: Path) -> str:

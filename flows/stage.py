@@ -139,20 +139,24 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _is_chatter(line: str) -> bool:
     """Lines that DVC prints beside a stage's own, and Ray of a signal that it was sent."""
-    return "logging.cc:" in line or EMPTY.fullmatch(line) is not None or line.startswith(
-        (
-            "*** SIGTERM received",
-            "PC: @",
-            "    @ ",
-            "Updating lock file",
-            "Use `dvc push`",
-            "To track the changes",
-            "To enable auto",
-            "\tgit add",
-            "\tdvc config",
-            "Data and pipelines are up to date",
-            "Running stage",
-            "Stage '",
-            "> ",
+    return (
+        "logging.cc:" in line
+        or EMPTY.fullmatch(line) is not None
+        or line.startswith(
+            (
+                "*** SIGTERM received",
+                "PC: @",
+                "    @ ",
+                "Updating lock file",
+                "Use `dvc push`",
+                "To track the changes",
+                "To enable auto",
+                "\tgit add",
+                "\tdvc config",
+                "Data and pipelines are up to date",
+                "Running stage",
+                "Stage '",
+                "> ",
+            )
         )
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from components.data.arrays import SUMMARY as SPLIT
 from components.data.arrays import Split, open_split
 from components.errors import UserError
-from components.files import KEPT, made_once
+from components.made_once import NOTES, made_once
 from components.models.pretrained import PretrainedConfig, digest_of
 from components.models.task import Task, TrainingConfig, load_task, untrained
 from components.params import params
@@ -62,7 +62,7 @@ def prepare(name: str, settings: params.Params) -> None:
         said.append(_made(task, config, split, weights, folder, from_model))
 
     key = _key(config, split, weights, Path(paths.code) / STEP / name)
-    anew = made_once(Path(paths.prepared) / name, Path(paths.runs) / KEPT / f"{STEP}@{name}", key, make)
+    anew = made_once(Path(paths.prepared) / name, Path(paths.runs) / NOTES / f"{STEP}@{name}", key, make)
     print(f"{name}: {said[0] if anew else 'as it was prepared before'}", flush=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from components import made_once
 from components.data.arrays import DataSpec, Split, open_split
 from components.errors import UserError
-from components.files import KEPT
 from components.models import artifact
 from components.models.artifact_files import WEIGHTS
 from components.models.families import autoencoder, transfer
@@ -165,14 +167,33 @@ def test_what_was_prepared_of_another_split_is_not_trained_on(own: Own) -> None:
         training_split(settings.paths, "plain", settings.entry("models", "plain"))
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[Path]]:
+    """Keep a folder's files as DVC's cache does when its stage has ended; where they are."""
+    monkeypatch.setattr(made_once, "cache_folder", lambda: tmp_path / "cache")
+
+    def keep(folder: Path) -> list[Path]:
+        kept = []
+        for file in folder.iterdir():
+            digest = hashlib.md5(file.read_bytes()).hexdigest()
+            kept.append(tmp_path / "cache" / "files/md5" / digest[:2] / digest[2:])
+            kept[-1].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, kept[-1])
+        return kept
+
+    return keep
+
+
 def test_another_dropout_prepares_nothing_again_and_leaves_what_is_there_as_it_was(
-    own: Own, capsys: pytest.CaptureFixture[str]
+    own: Own, cache: Callable[[Path], list[Path]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = own(own_encoder=ENCODER, reader=ON_IT)
     train(settings, "own_encoder")
     prepare("reader", settings)
     folder = Path(settings.paths.prepared) / "reader"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    cache(folder)
+    shutil.rmtree(folder)  # as DVC does before it runs a stage again
     capsys.readouterr()
     prepare("reader", own(own_encoder=ENCODER, reader={**ON_IT, "dropout": 0.1, "seed": 3}))
     assert capsys.readouterr().out == "reader: as it was prepared before\n"
@@ -181,18 +202,20 @@ def test_another_dropout_prepares_nothing_again_and_leaves_what_is_there_as_it_w
     assert "as it was prepared before" not in capsys.readouterr().out
 
 
-def test_what_is_kept_and_damaged_is_made_anew(own: Own, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"turned")])
+def test_what_the_cache_lacks_or_has_damaged_is_made_anew(
+    damage: Callable[[Path], object], own: Own, cache: Callable[[Path], list[Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = own(own_encoder=ENCODER, reader=ON_IT)
     train(settings, "own_encoder")
     prepare("reader", settings)
-    (kept,) = (Path(settings.paths.runs) / KEPT / "prepare@reader").glob("*/inputs.npy")
-    kept.unlink()
-    kept.write_bytes(b"turned")
-    before = (Path(settings.paths.prepared) / "reader" / "inputs.npy").read_bytes()
+    folder = Path(settings.paths.prepared) / "reader"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    damage(max(cache(folder), key=lambda file: file.stat().st_size))
     capsys.readouterr()
     prepare("reader", settings)
     assert "as it was prepared before" not in capsys.readouterr().out
-    assert (Path(settings.paths.prepared) / "reader" / "inputs.npy").read_bytes() == before
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
 from pathlib import Path
 
 from components.data.text.stage import prepare
-from components.files import KEPT
+from components.made_once import NOTES
 from components.params import params
 from components.process.command import run
 
@@ -26,8 +26,8 @@ def main(name: str) -> None:
     settings = params.load()
     paths = settings.paths
     raw, target, plots = (Path(top) / name for top in (paths.raw, paths.text, paths.plots))
-    kept = Path(paths.runs) / KEPT / f"text@{name}"
-    prepare(name, settings, raw, target, plots, Path(paths.metrics) / f"{name}.json", kept)
+    notes = Path(paths.runs) / NOTES / f"text@{name}"
+    prepare(name, settings, raw, target, plots, Path(paths.metrics) / f"{name}.json", notes)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from components.data.formats import text_files
 from components.data.text.rows import OUTSIDE, worded
 from components.data.text.words import Words, strings
 from components.errors import UserError
-from components.files import digest_of, made_once, whole_folder, write_whole
+from components.files import digest_of, whole_folder, write_whole
+from components.made_once import made_once
 from components.params import params
 from components.plots.metric import Metric, write_names
 from components.plots.tables import Table, write_tables
@@ -96,11 +97,11 @@ class Kept:
 
 
 def prepare(
-    name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path, kept: Path | None = None
+    name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path, notes: Path | None = None
 ) -> None:
     """Write the folder `target` from the folder `raw`, a summary's table into `plots`, and its figures into `metrics`.
 
-    kept: the folder where what was made of the same before is kept.
+    notes: the folder of notes on what was made before.
     Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left; then
     nothing is written.
     """
@@ -115,7 +116,7 @@ def prepare(
             said.extend(_made(name, config, dataset, raw, folder))
 
     key = _key(config, raw, Path(settings.paths.code) / "text" / name)
-    if not made_once(target, kept, key, make):
+    if not made_once(target, notes, key, make):
         said.append(f"{name}: as its words were made before")
     with whole_folder(plots) as plotted:
         shutil.copytree(target / PLOTS, plotted, dirs_exist_ok=True)
