@@ -18,7 +18,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A project whose CNN trains for minutes, served without a schedule."""
     project = Project(tmp_path_factory.mktemp("training") / "project")
     project.change(mnist__source="synthetic", cnn__epochs=400, cnn__batch_size=4)
-    assert project.run("dvc", "repro", "split@mnist").returncode == 0
+    assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     yield Served(project)
     project.end()
 

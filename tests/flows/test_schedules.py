@@ -88,8 +88,8 @@ def test_an_unknown_or_a_wrong_parameter_is_refused_with_the_reason(scheduled: S
     for parameters, said in (
         ({"target": ["first"]}, "'target' was unexpected"),
         ({"targets": ["frist"]}, "'frist' is not one of"),
-        ({"params": {"cnn": {"dropout": 2}}}, "2 is greater than or equal to the maximum of 1"),
-        ({"params": {"cnn": {"dropuot": 0.2}}}, "'dropuot' was unexpected"),
+        ({"params": {"models": {"cnn": {"dropout": 2}}}}, "2 is greater than or equal to the maximum of 1"),
+        ({"params": {"models": {"cnn": {"dropuot": 0.2}}}}, "'dropuot' was unexpected"),
         ({"promote": "yes"}, "'yes' is not"),
     ):
         with pytest.raises(httpx.HTTPStatusError) as refused:
@@ -115,7 +115,7 @@ def test_without_the_password_or_from_another_site_nothing_is_answered(scheduled
 @on_one_database
 def test_a_run_with_other_values_works_in_a_copy(scheduled: Served) -> None:
     def completed() -> bool:  # one that finds a scheduled run at work is cancelled
-        run = scheduled.submit("pipeline/all", params={"cnn": {"dropout": 0.4}})
+        run = scheduled.submit("pipeline/all", params={"models": {"cnn": {"dropout": 0.4}}})
         return bool(scheduled.until_ended(run, 60)["type"] == "COMPLETED")
 
     waited_for(completed, 120)

@@ -15,21 +15,21 @@ from tests.conftest import Project
 
 pytestmark = pytest.mark.slow
 
-OTHER = {"cnn": {"dropout": 0.4}}
+OTHER = {"models": {"cnn": {"dropout": 0.4}}}
 
 
 def test_other_values_work_in_a_copy_with_the_projects_cache(small: Project) -> None:
     assert small.run("dvc", "repro").returncode == 0
     with workspace(small.folder, ".runs", OTHER, print) as folder:
         values = YAML(typ="safe").load((folder / "params.yaml").read_text())
-        assert values["cnn"]["dropout"] == 0.4
+        assert values["models"]["cnn"]["dropout"] == 0.4
         again = Project.__new__(Project)
         again.folder, again.started, again.environment = folder, [], small.environment
         done = again.run("dvc", "repro")
         assert done.returncode == 0, done.stdout
         assert "Running stage" not in done.stdout, "the stages come from the project's cache"
         assert (folder / "second.txt").read_text() == "one"
-    assert YAML(typ="safe").load((small.folder / "params.yaml").read_text())["cnn"]["dropout"] != 0.4
+    assert YAML(typ="safe").load((small.folder / "params.yaml").read_text())["models"]["cnn"]["dropout"] != 0.4
     with workspace(small.folder, ".runs", OTHER, print) as second:
         assert second == folder, "the same values, the same copy: what was trained there goes on"
 

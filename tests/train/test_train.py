@@ -40,7 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with its data split, whose epochs take about half a second."""
     project = Project(tmp_path_factory.mktemp("prepared") / "project")
     project.change(mnist__source="synthetic", cnn__epochs=EPOCHS, cnn__batch_size=4)
-    assert project.run("dvc", "repro", "split@mnist").returncode == 0
+    assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     return project
 
 
@@ -307,7 +307,7 @@ def with_flowers(tmp_path: Path) -> Iterator[Project]:
     project = with_small_images(tmp_path)
     project.change(transfer__epochs=2, transfer__dropout=0.0)
     project.change(transfer__optimizer="sgd", transfer__learning_rate=0.0001)
-    done = project.run("dvc", "repro", "features@transfer")
+    done = project.run("dvc", "repro", "prepare@transfer")
     assert done.returncode == 0, done.stdout
     yield project
     project.end()

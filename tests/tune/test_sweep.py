@@ -32,7 +32,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project of synthetic digits, split, with a small space."""
     project = Project(tmp_path_factory.mktemp("sweep") / "project")
     project.change(mnist__source="synthetic", cnn__epochs=4, sweep__cnn=SPACE, search__grace=2)
-    assert project.run("dvc", "repro", "split@mnist").returncode == 0
+    assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     yield project
     project.end()
 
