@@ -1,4 +1,4 @@
-"""End a process when the one that started it dies: Linux sends it SIGTERM.
+"""Start a command that Linux stops when the process that started it dies.
 
     python -m flows.end_with_parent COMMAND …
 
@@ -14,15 +14,10 @@ import signal
 import sys
 
 
-def end_with_parent() -> None:
-    """Ask Linux for SIGTERM at the death of this process's parent; elsewhere nothing is asked."""
+def main() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def main() -> None:
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that starts us in the background has it ignored
     os.execv(sys.argv[1], sys.argv[1:])
 

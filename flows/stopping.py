@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from flows.end_with_parent import end_with_parent
 from flows.stage import stop_all, stop_tree
 
+LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0  # after Ctrl-C, in which stages end by themselves and Prefect is told
 INTERRUPTED = 130  # as shells have it
 
@@ -21,7 +21,13 @@ INTERRUPTED = 130  # as shells have it
 def end_with_worker() -> None:
     """Send this process a SIGTERM, which Prefect takes for a crash, once the worker that started it is gone."""
     if "PREFECT__FLOW_RUN_ID" in os.environ:  # else a person started it
-        end_with_parent()
+        threading.Thread(target=_watch, args=(os.getppid(),), name="worker's watch", daemon=True).start()
+
+
+def _watch(worker: int) -> None:
+    while os.getppid() == worker:
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_soon_after_ctrl_c() -> None:
