@@ -281,11 +281,11 @@ def validate(training: Training, subset: Subset) -> dict[str, float]:
 
 
 def _check_finite(training: Training, epoch: Mapping[str, Any]) -> None:
-    name = training.task.name
+    name, where = training.task.name, training.config.where
     for key in ("loss", "validation_loss"):
         if not math.isfinite(epoch[key]):
             raise UserError(
                 f"{name}: the {key.replace('_', ' ')} became {epoch[key]} in epoch {len(training.history) + 1}: "
-                f"the gradients explode; lower {name}.learning_rate ({training.config.learning_rate}) "
-                f"or set {name}.clip to norm or value"
+                f"the gradients explode; lower {where}.learning_rate ({training.config.learning_rate}) "
+                f"or set {where}.clip to norm or value"
             )

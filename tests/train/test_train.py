@@ -47,7 +47,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def untrained(prepared: Project) -> Iterator[Project]:
     """The prepared project with no trace of a training."""
-    for folder in (".runs", "data/models"):
+    for folder in (".runs", "data/models/cnn"):
         shutil.rmtree(prepared.folder / folder, ignore_errors=True)
     yield prepared
     prepared.end()
@@ -268,7 +268,7 @@ def test_a_fault_of_the_users_is_one_message_and_not_tried_again(workers: str, u
     done = untrained.run(*TRAIN, TRAINYARD_WORKERS=workers)
     (untrained.folder / "params.yaml").write_text(kept)
     assert done.returncode == 2
-    assert "lower cnn.learning_rate" in done.stdout
+    assert "lower models.cnn.learning_rate" in done.stdout
     assert "Traceback" not in done.stdout
     assert "lost worker" not in done.stdout
 

@@ -116,7 +116,7 @@ def test_values_that_crash_are_recorded_with_the_reason_and_the_sweep_goes_on(
     failed = table[table["outcome"] == "failed"]
     assert 0 < len(failed) < 12
     assert set(failed["filters"]) == {json.dumps(too_many)}
-    assert all("shorten cnn.filters" in reason for reason in failed["reason"])
+    assert all("models.cnn.filters: 14 convolutions" in reason for reason in failed["reason"])
     assert (table["outcome"] == "finished").sum() > 0
     assert "best accuracy" in done.stdout
     assert "Traceback" not in done.stdout
@@ -265,7 +265,7 @@ def test_the_flow_brings_the_data_searches_and_trains_the_winner(project: Projec
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["cnnn"], "no model is called 'cnnn'"),
+        (["cnnn"], "'cnnn' is no model of params.yaml; did you mean cnn?"),
         (["ssd", "--grow"], "grow.widths.ssd: no key to widen"),
         (["cnn", "--trials", "0"], "'0' is not an integer >= 1"),
         (["lstm"], "dvc repro"),
