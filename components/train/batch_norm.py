@@ -50,7 +50,7 @@ def measured_anew(model: nn.Module, norms: Sequence[_BatchNorm]) -> Iterator[Non
 
 
 @contextmanager
-def explained(name: str, workers: int) -> Iterator[None]:
+def explained(where: str, workers: int) -> Iterator[None]:
     """A lone example is no batch to normalise, and the user can mend that: raises UserError in place of torch's own."""
     try:
         yield
@@ -58,6 +58,6 @@ def explained(name: str, workers: int) -> Iterator[None]:
         if TOO_FEW not in str(error):
             raise
         raise UserError(
-            f"{name}: batch norm cannot normalise one example alone; set {name}.batch_size to {2 * workers} or more, "
+            f"{where}: batch norm cannot normalise one example alone; set {where}.batch_size to {2 * workers} or more, "
             f"and have as many training examples, so that each worker gets two"
         ) from None

@@ -30,7 +30,7 @@ def network(model: nn.Module, config: TrainingConfig, device: torch.device, step
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def explained(where: str) -> Iterator[None]:
     """Raises UserError where the network cannot be compiled, as without a C++ compiler."""
     try:
         yield
@@ -38,4 +38,4 @@ def explained(name: str) -> Iterator[None]:
         if not type(error).__module__.startswith(OF_THE_COMPILER):
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"{name}.compile: true: torch cannot compile this network: {reason}; set it to false") from None
+        raise UserError(f"{where}.compile: true: torch cannot compile this network: {reason}; set it to false") from None

@@ -70,10 +70,10 @@ class Training:
 
     def _check_batch_size(self) -> None:
         """Raises UserError, on all workers alike, where one of them would get too few examples of a batch."""
-        name, size, each = self.task.name, self.config.batch_size, 2 if self.norms and self.world > 1 else 1
+        size, each = self.config.batch_size, 2 if self.norms and self.world > 1 else 1
         if size < each * self.world:
             raise UserError(
-                f"{name}.batch_size: {size} is not enough for {self.world} workers"
+                f"{self.config.where}.batch_size: {size} is not enough for {self.world} workers"
                 f"{', each of which needs two examples for batch norm' if each > 1 else ''}; set it to "
                 f"{each * self.world} or more, or TRAINYARD_WORKERS to {max(1, size // each)} or less"
             )
@@ -231,7 +231,8 @@ def _train_epoch(training: Training) -> dict[str, Any]:
         gradients.clear(training.optimizer)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
-            with batch_norm.explained(training.task.name, training.world), compiled.explained(training.task.name):
+            where = training.config.where
+            with batch_norm.explained(where, training.world), compiled.explained(where):
                 outputs = training.network(whole)(batch.inputs)
             # Metrics as soon as the loss, while the outputs are in the cores' caches.
             loss, metrics = training.task.measured(config, each(Tensor.float, outputs), batch)
