@@ -38,4 +38,5 @@ def explained(where: str) -> Iterator[None]:
         if not type(error).__module__.startswith(OF_THE_COMPILER):
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"{where}.compile: true: torch cannot compile this network: {reason}; set it to false") from None
+        told = f"{where}.compile: true: torch cannot compile this network: {reason}"
+        raise UserError(f"{told}; set it to false") from None
