@@ -36,9 +36,9 @@ def training_split(paths: params.Paths, name: str, config: TrainingConfig) -> Sp
     Raises UserError where that is not there, or was made of another split than there is now.
     """
     prepared, own = Path(paths.prepared) / name, open_split(Path(paths.split) / config.data)
+    if config.start == NONE:  # there is nothing to prepare
+        return own
     if not (prepared / NOTE).exists():
-        if config.start == NONE:  # there is nothing to prepare
-            return own
         raise UserError(f"{prepared}: nothing is prepared here; `dvc repro` does it")
     note = json.loads((prepared / NOTE).read_text(encoding="utf-8"))
     if note["split"] != own.fingerprint:

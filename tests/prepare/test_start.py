@@ -159,12 +159,13 @@ def test_a_model_that_trains_on_the_split_has_a_note_and_nothing_else(own: Own) 
 
 
 def test_what_was_prepared_of_another_split_is_not_trained_on(own: Own) -> None:
-    settings = own(plain={"family": "cnn"})
-    prepare("plain", settings)
-    note = Path(settings.paths.prepared) / "plain" / NOTE
+    settings = own(own_encoder=ENCODER, reader=ON_IT)
+    train(settings, "own_encoder")
+    prepare("reader", settings)
+    note = Path(settings.paths.prepared) / "reader" / NOTE
     note.write_text(json.dumps({**json.loads(note.read_text()), "split": "other"}))
     with pytest.raises(UserError, match="made of another split; `dvc repro`"):
-        training_split(settings.paths, "plain", settings.entry("models", "plain"))
+        training_split(settings.paths, "reader", settings.entry("models", "reader"))
 
 
 @pytest.fixture
