@@ -213,7 +213,7 @@ def test_a_wheel_that_is_not_there_is_one_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_full_data_offline_is_exit_2_and_no_partial_file(project: Project) -> None:
     shutil.rmtree(project.folder / "data" / "raw", ignore_errors=True)
-    project.change(mnist__source=None, source="full")
+    project.change(source="full", mnist__source="general")
     nowhere = "http://127.0.0.1:9"
     done = project.run("components.data.download", "mnist", no_proxy="", http_proxy=nowhere, https_proxy=nowhere)
     assert done.returncode == 2
