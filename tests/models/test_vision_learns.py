@@ -42,8 +42,10 @@ class Stages:
         values = {**self.settings.sections[name].model_dump(), **changes}
         config = task.config.model_validate(values, strict=False)
         assert isinstance(config, PretrainedConfig)
-        weights.fetch_weights(self.settings.entry("backbones", config.start), self.folder / "weights" / name)
-        published = weights.load_weights(self.folder / "weights" / name)
+        kept = self.folder / "weights" / name if config.pretrained else None
+        if kept:
+            weights.fetch_weights(self.settings.entry("backbones", config.start), kept)
+        published = weights.load_weights(kept)
         stored = self.folder / "features" / name
         stored.mkdir(parents=True)
         features.make(task, config, self.split, published, stored)
@@ -108,6 +110,6 @@ def test_the_detector_learns_from_real_photographs(real: Stages) -> None:
 @needs_mirror
 def test_ssdlite_on_mobilenet_learns_from_real_photographs(real: Stages) -> None:
     training, _ = real.train(
-        "ssd", backbone="ssdlite320_mobilenet_v3_large", weights="none", freeze=0, epochs=3, channels_last=True
+        "ssd", backbone="ssdlite320_mobilenet_v3_large", pretrained=False, freeze=0, epochs=3, channels_last=True
     )
     assert losses(training)[0] > losses(training)[1] > losses(training)[2]
