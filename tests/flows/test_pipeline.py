@@ -31,7 +31,7 @@ MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *("process/cores", "data/text/parallel"),
     # By texts, which a download leaves unread.
     *("data/changed_source", "data/formats/folders", "data/formats/text_files"),
-    *("data/text/stage", "data/text/rows", "data/text/words", "plots/tables", "plots/metric"),
+    *("data/text/stage", "data/text/rows", "data/text/words", "plots/tables", "plots/metric", "made_once"),
 }
 OTHERS = (
     *(f"{stage}@{data}" for stage in ("download", "split") for data in ("fashion", "flowers", "reviews", "voc")),
