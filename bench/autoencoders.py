@@ -36,7 +36,7 @@ def trained(stages: Stages, model: str) -> tuple[float, dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.autoencoders", description=__doc__)
-    parser.add_argument("--source", default="full", help="as mnist.source in params.yaml")
+    parser.add_argument("--source", default="full", help="sample | full | the path of your own files")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stages = prepared(Path(folder), absolute(arguments.source))

@@ -35,7 +35,7 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.stages = Stages(folder)
         subprocess.run(["git", "clone", "--quiet", str(REPO), str(folder)], check=True)
-        self.stages.values["mnist"]["source"] = "synthetic"
+        self.stages.entry("mnist")["source"] = "data/sources/synthetic/digits.yaml"
         self.run("dvc", "repro", "--quiet", "split@mnist", "none")
 
     def run(self, *command: str, **environment: str) -> float:

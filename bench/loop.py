@@ -20,7 +20,7 @@ import torch
 
 from bench.bare import autoencoder, cnn, lstm, transfer, vae
 from components.data.arrays import Split, open_split, save_split
-from components.data.datasets.reviews import Config as Reviews
+from components.data.kinds.texts import Config as Texts
 from components.data.text.vocabulary import Text
 from components.models.task import load_task
 from components.params import params
@@ -66,7 +66,7 @@ def texts(folder: Path, examples: int) -> Split:
     inputs = random.integers(2, WORDS, (examples, LONGEST), dtype=np.int32)
     inputs[np.arange(LONGEST) >= lengths[:, None]] = 0
     reviews = params.load().sections["reviews"]
-    assert isinstance(reviews, Reviews)
+    assert isinstance(reviews, Texts)
     words = tuple(f"word{number}" for number in range(WORDS - 2))
     text = Text(words, (1,) * len(words), reviews.steps, LONGEST, "end")
     return saved(folder, inputs, 2, {"lengths": lengths}, text=text)

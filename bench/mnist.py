@@ -18,10 +18,8 @@ from bench.stages import Stages, absolute
 def prepared(folder: Path, source: str) -> Stages:
     """Stages with MNIST split as in the notes."""
     stages = Stages(folder)
-    stages.values["mnist"]["source"] = source
-    stages.values["mnist"]["split"] = {"method": "head"}
-    stages.run("components.data.download", "mnist")
-    stages.run("components.data.split", "mnist")
+    stages.entry("mnist")["split"] = {"method": "head"}
+    stages.from_source("mnist", source)
     return stages
 
 
@@ -38,7 +36,7 @@ def accuracy(stages: Stages, seed: int, workers: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.mnist", description=__doc__)
-    parser.add_argument("--source", default="full", help="as mnist.source in params.yaml")
+    parser.add_argument("--source", default="full", help="sample | full | the path of your own files")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -24,6 +24,8 @@ class Stages:
         self.folder = folder
         self.printed: list[tuple[float, str]] = []
         self.values: dict[str, Any] = YAML(typ="safe").load((REPO / "params.yaml").read_text())
+        for own in self.values["data"].values():
+            own["source"] = str(REPO / own["source"])
 
     def run(self, *command: str, **environment: str) -> float:
         """Run `python -m …` with the current values; the seconds that it took. What it said, and when, is `printed`."""
@@ -44,6 +46,15 @@ class Stages:
         group = next((group for group in GROUPS if name in self.values[group]), None)
         own: dict[str, Any] = self.values[group][name] if group else self.values[name]
         return own
+
+    def from_source(self, name: str, source: str) -> None:
+        """Have a data set come from a profile's place, or from one's own files; download, decode and split it."""
+        if source in ("sample", "full"):
+            self.values["profile"] = source
+        else:
+            self.entry(name)["source"] = source
+        for step in ("download", "preprocess", "split"):
+            self.run(f"components.data.{step}", name)
 
     def prepare(self, model: str) -> float:
         """Seconds of the stage before a training, whose start it may need."""

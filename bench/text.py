@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.data.datasets import reviews
+from bench.stages import REPO
 from components.data.download import download
 from components.data.findings import Findings
+from components.data.kinds import texts
 from components.data.text import words
 from components.data.text.steps import Steps
 from components.params import params
@@ -53,13 +54,13 @@ def per_token(texts: Sequence[str], stopwords: Collection[str]) -> list[str]:
 
 def sample(settings: params.Params) -> pd.DataFrame:
     """All 25,000 of the sample's reviews from IMDB."""
-    section = settings.sections["reviews"]
-    assert isinstance(section, reviews.Config)
-    changed = section.model_copy(update={"source": "sample", "sample_fraction": 1.0, "sample": "imdb"})
+    section = settings.entry("data", "reviews")
+    assert isinstance(section, texts.Config)
+    changed = section.model_copy(update={"source": str(REPO / section.source), "fraction": 1.0})
     with tempfile.TemporaryDirectory() as folder:
         sections = {**settings.sections, "reviews": changed}
         download("reviews", replace(settings, sections=sections), Path(folder) / "raw")
-        return pd.concat(reviews.texts(changed, Path(folder) / "raw", Findings()), ignore_index=True)
+        return pd.concat(texts.frames(changed, Path(folder) / "raw", Findings()), ignore_index=True)
 
 
 def seconds(work: Callable[[], Iterable[str]]) -> tuple[float, list[str]]:

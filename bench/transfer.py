@@ -59,18 +59,17 @@ def compared(stages: Stages, seeds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.transfer", description=__doc__)
-    parser.add_argument("--source", default="full", help="as flowers.source in params.yaml")
+    parser.add_argument("--source", default="full", help="sample | full | the path of your own files")
     parser.add_argument("--weights", default="hub", help="as weights of an entry of backbones")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stages = Stages(Path(folder))
-        stages.values["flowers"]["source"] = absolute(arguments.source)
         stages.values["backbones"]["vgg16"] = {"timm": "vgg16.tv_in1k", "weights": absolute(arguments.weights)}
         stages.entry("transfer").update(start="vgg16", epochs=arguments.epochs)
-        for command in (("data.download", "flowers"), ("data.split", "flowers"), ("prepare.weights", "vgg16")):
-            stages.run(f"components.{command[0]}", command[1])
+        stages.from_source("flowers", absolute(arguments.source))
+        stages.run("components.prepare.weights", "vgg16")
         compared(stages, arguments.seeds)
 
 

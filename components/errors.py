@@ -26,9 +26,9 @@ class ParamsError(UserError):
     """Everything that is wrong with a params.yaml, in one text."""
 
     def __init__(self, file: Path, faults: Iterable[str]) -> None:
-        listed = list(faults)
-        count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
-        super().__init__("\n".join([f"{file}: {count}; nothing was started.", *(f"  - {f}" for f in listed)]))
+        self.faults = list(faults)
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        super().__init__("\n".join([f"{file}: {count}; nothing was started.", *(f"  - {f}" for f in self.faults)]))
 
 
 class FetchError(UserError):

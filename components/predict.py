@@ -1,10 +1,11 @@
 """Predictions of a trained model for a text, a file, or a folder of files: one line of JSON for each.
 
     python -m components.predict lstm "A film that I could not stop watching."
+    python -m components.predict lstm reviews.csv
     python -m components.predict transfer photo.jpg
 
 INPUT is a file or folder if there is one of that name, else it is taken as a text by models of texts; - reads texts
-from standard input, one in a line.
+from standard input, one in a line. Of a table each row is a text.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.data.formats import images, text_files
+from components.data.endings import JSON, TABLES
+from components.data.findings import Findings
+from components.data.formats import images, table_files, tables, text_files
 from components.data.formats.folders import files_below
+from components.data.formats.table_files import Wanted
 from components.data.text import vocabulary
 from components.errors import UserError
 from components.evaluate.evaluation import evaluation_of
@@ -102,10 +106,11 @@ def _padded(texts: Sequence[np.ndarray]) -> torch.Tensor:
 class TextReader:
     """Texts as a model of texts takes them."""
 
-    def __init__(self, text: vocabulary.Text) -> None:
+    def __init__(self, text: vocabulary.Text, wanted: Wanted) -> None:
+        """wanted: the column of tables with the texts."""
         from components.data.text.words import Words
 
-        self.text, self.words = text, Words(text.steps)
+        self.text, self.wanted, self.words = text, wanted, Words(text.steps)
         self.known = vocabulary.ids_by_word(text)
 
     def read(self, name: str, text: str, notes: dict[str, str]) -> Read:
@@ -128,14 +133,25 @@ class TextReader:
             short = given if len(given) <= TEXT_SHOWN else f"{given[:TEXT_SHOWN]}…"
             yield self._bytes(short.encode("utf-8", "replace").decode(), _content(given))
         else:
-            for file in _files(path, text_files.files_in(path, text_files.TEXT) if path.is_dir() else [path]):
+            readable = (*text_files.TEXT, *TABLES)
+            for file in _files(path, table_files.files_in(path, readable) if path.is_dir() else [path]):
+                if file.name.lower().endswith((*TABLES, *JSON)):
+                    yield from self._rows(file)
+                    continue
                 try:
                     yield self._bytes(_printable(file), file.read_bytes())
                 except OSError as error:
                     yield Read(_printable(file), None, {"error": f"cannot be read: {error.strerror}"})
 
+    def _rows(self, file: Path) -> Iterator[Read]:
+        """The texts of a table. Raises UserError for a file that is none, or that lacks the column."""
+        (column,) = self.wanted.columns
+        for frame in tables.rows(file, _printable(file), self.wanted, Findings()):
+            for name, text in zip(frame["name"], frame[column], strict=True):
+                yield self._bytes(name, text.encode("utf-8", "replace"))
+
     def _bytes(self, name: str, content: bytes) -> Read:
-        text, odd = text_files.decode(content)
+        text, odd = tables.decode(content)
         if "\0" in text:
             return Read(name, None, {"error": "no text, but other bytes"})
         return self.read(name, text, {"note": odd} if odd else {})
@@ -161,25 +177,21 @@ class ImageReader:
                 yield Read(_printable(file), None, {"error": f"{decoded.kind}: {decoded.reason}"})
                 continue
             note = {"note": ", ".join(decoded.kinds)} if decoded.kinds else {}
-            yield Read(_printable(file), decoded.pixels if self.channels == 3 else grey(decoded.pixels), note)
+            yield Read(_printable(file), decoded.pixels if self.channels == 3 else images.grey(decoded.pixels), note)
 
 
 def reader_for(trained: Artifact, settings: params.Params) -> TextReader | ImageReader:
     """The reader of the model's inputs."""
     if trained.spec.text:
-        return TextReader(trained.spec.text)
+        entry = settings.entry("data", trained.config.data)
+        columns = {entry.text_column: f"{entry.where}.text_column"}
+        return TextReader(trained.spec.text, Wanted(columns, "", entry.delimiter, entry.where))
     return ImageReader(trained, settings.sections[trained.config.data])
 
 
 def images_below(folder: Path) -> list[Path]:
     """The image files in a folder and below it."""
     return [file for file in files_below(folder) if images.is_meant_as_image(file)]
-
-
-def grey(pixels: np.ndarray) -> np.ndarray:
-    """uint8 (3, height, width) → (1, height, width), the luma of ITU-R BT.601."""
-    weights = np.array([0.299, 0.587, 0.114])
-    return np.tensordot(weights, pixels, axes=1).round().astype(np.uint8)[None]
 
 
 def _content(given: str) -> bytes:
@@ -201,7 +213,7 @@ def _path(given: str) -> Path | None:
 
 def _printable(file: Path) -> str:
     """A file's name as text, whatever bytes it is made of."""
-    return text_files.decode(os.fsencode(file))[0]
+    return tables.decode(os.fsencode(file))[0]
 
 
 def _files(path: Path, files: Sequence[Path]) -> Sequence[Path]:

@@ -35,17 +35,24 @@ def upstream(repo: Path) -> dict[str, tuple[str, ...]]:
 
 
 def reasons(repo: Path) -> dict[str, list[str]]:
-    """Stale stage → why: "cnn.dropout changed", "its code changed", "its output data/models/cnn is gone"."""
+    """Stale stage → why: "models.cnn.dropout: 0.25 → 0.4", "its code changed", "its output data/models/cnn is gone"."""
     changed = json.loads(dvc(repo, "status", "--json"))
-    lock = repo / "dvc.lock"
-    ran = (YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    ran = _loaded(repo / "dvc.lock").get("stages", {})
+    values = {file: _loaded(repo / file) for own in ran.values() for file in own.get("params", {})}
     return {
-        stage: [why for change in changes for why in _why(change)] if stage in ran else ["it has not run yet"]
+        stage: [why for change in changes for why in _why(change, ran[stage].get("params", {}), values)]
+        if stage in ran
+        else ["it has not run yet"]
         for stage, changes in changed.items()
     }
 
 
-def _why(change: str | Mapping[str, Any]) -> Iterator[str]:
+def _loaded(file: Path) -> dict[str, Any]:
+    return (YAML(typ="safe").load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
+
+
+def _why(change: str | Mapping[str, Any], ran: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """ran: params file → key → its value when the stage ran; values: file → what it holds now."""
     if isinstance(change, str):
         yield "its command changed" if change == "changed command" else change
         return
@@ -53,10 +60,38 @@ def _why(change: str | Mapping[str, Any]) -> Iterator[str]:
         owner = "its output " if kind == "changed outs" else ""
         for path, state in entries.items():
             if isinstance(state, Mapping):  # a params file
-                yield from (f"{key} {STATES.get(what, what)}" for key, what in state.items())
+                for key, what in state.items():
+                    told = [*_differences(key, ran.get(path, {}).get(key), _at(values.get(path, {}), key))]
+                    yield from told if what == "modified" and told else [f"{key} {STATES.get(what, what)}"]
             else:
                 what = "its code" if f"/{CODE}/" in f"/{path}" else f"{owner}{path}"
                 yield f"{what} {STATES.get(state, state)}"
+
+
+def _at(values: Any, key: str) -> Any:
+    """What stands under a dotted key; None where nothing does."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _differences(key: str, before: Any, now: Any) -> Iterator[str]:
+    """Each value below a key that is not what it was, as "key: before → now"."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys([*before, *now]):
+            if name not in now:
+                yield f"{key}.{name} is gone, was {_short(before[name])}"
+            elif name not in before:
+                yield f"{key}.{name}: {_short(now[name])} is new"
+            else:
+                yield from _differences(f"{key}.{name}", before[name], now[name])
+    elif before != now:
+        yield f"{key}: {_short(before)} → {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str).strip('"')
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def needed(graph: Graph, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import cores, own_files, record, registry
+from flows import cores, record, registry, sources
 from flows.checked_params import Checked, ParamsError, check, checked_or_exit
 from flows.command import run_main
 from flows.graph import CODE, DvcError, Graph, dvc, in_order, may_change, needed, reasons, upstream
@@ -35,6 +35,7 @@ from flows.plan import plan, trains
 from flows.record import Rows
 from flows.server import ServerError, prefect_server
 from flows.side_by_side import run_side_by_side
+from flows.sources import SourceError
 from flows.stage import StageError, StageKilledError, reproduce, run_command, stop_all
 from flows.stopping import end_soon_after_ctrl_c, end_with_worker
 from flows.workspace import workspace
@@ -46,7 +47,7 @@ STAGES_AT_ONCE = 4  # at most, however many cores there are
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
 def run_stage(
-    stage: str, asked: bool, environment: Mapping[str, str], folder: Path = REPO, anew: bool = False
+    stage: str, asked: bool, environment: Mapping[str, str], folder: Path = REPO
 ) -> State[dict[str, float | str]]:
     """Bring a stage up to date. The state's name says what DVC did: Ran, Unchanged or Cached."""
     started = time.monotonic()
@@ -55,10 +56,10 @@ def run_stage(
     try:
         with record.with_progress(stage, get_run_logger().info) as log:
             try:
-                outcome = reproduce(stage, folder, environment, log, anew)
+                outcome = reproduce(stage, folder, environment, log)
             except StageKilledError:
                 log(f"{stage}: its process was killed; once more, from where it was")
-                outcome = reproduce(stage, folder, environment, log, anew)
+                outcome = reproduce(stage, folder, environment, log)
     except StageError as error:
         return Failed(message=str(error))
     keep_copy(folder, after_success=True)
@@ -89,7 +90,7 @@ def pipeline(
             rows = _run(folder, checked, targets)
             if promote:
                 _promote(folder, checked.values, rows)
-    except (DvcError, ParamsError, StageError, ValueError) as error:
+    except (DvcError, ParamsError, SourceError, StageError, ValueError) as error:
         return Failed(message=str(error))
     changed = any(row["outcome"] != "unchanged" for row in rows)
     return Completed(name="Completed" if changed else "Unchanged", message=_counts(rows), data=rows)
@@ -99,19 +100,17 @@ def _run(folder: Path, checked: Checked, targets: list[str] | None) -> Rows:
     """Run the stages that are stale, and leave a record of it. Raises StageError if some failed."""
     paths, graph = checked.paths, upstream(folder)
     graph = needed(graph, targets if targets else graph)
-    copied = own_files.changed(folder, checked.values)
-    for stage, (why,) in copied.items():
-        if stage in graph:
-            get_run_logger().info(f"{why} since they were copied: {stage} copies them anew")
+    data = {name: own for name, own in checked.values["data"].items() if f"download@{name}" in graph}
+    left = sources.check(folder, data, get_run_logger().info)
     with ExitStack() as stack:
         stack.callback(stop_all)  # none runs any more, unless the flow was interrupted
         stale, begun = reasons(folder).keys(), dict[str, PrefectFuture[Any]]()
         if CODE in stale:
             begun[CODE] = _ended(run_stage.submit(CODE, True, {}, folder))
             stale = reasons(folder).keys()
-        asked = may_change(graph, (stale | copied.keys()) & graph.keys())
+        asked = may_change(graph, (stale - left) & graph.keys()) - left
         environment = stack.enter_context(head_for_trainings(folder)) if trains(asked) else {}
-        states = _states(graph, asked, environment, folder, copied, checked, begun)
+        states = _states(graph, asked, environment, folder, checked, begun)
     failed = {name: state.message or "" for name, state in states.items() if state.is_failed()}
     rows = [
         state.result() if state.is_completed() else _row(name, "failed" if name in failed else "not run")
@@ -129,7 +128,6 @@ def _states(
     asked: set[str],
     environment: Mapping[str, str],
     folder: Path,
-    anew: Collection[str],
     checked: Checked,
     begun: Mapping[str, PrefectFuture[Any]],
 ) -> dict[str, State[dict[str, float | str]]]:
@@ -147,7 +145,7 @@ def _states(
     def start(stage: str, count: int) -> PrefectFuture[Any]:
         own = {**environment, **cores.environment(count)}
         after = [futures[name] for name in graph[stage]]
-        given = (stage, stage in asked, own, folder, stage in anew)
+        given = (stage, stage in asked, own, folder)
         submitted: Any = begun.get(stage) or run_stage.submit(*given, wait_for=after)  # type: ignore[call-overload]
         futures[stage] = submitted
         return futures[stage]
@@ -231,7 +229,7 @@ def _print_plan(targets: list[str], checked: Checked) -> None:
             dvc(REPO, "--wait-for-lock", "repro", "--single-item", CODE)
         seconds = record.last_seconds(REPO / checked.paths["runs"])
         at_once = min(STAGES_AT_ONCE, cores.there_are())
-        print(plan(graph, REPO, seconds, at_once, own_files.changed(REPO, checked.values)))
+        print(plan(graph, REPO, seconds, at_once))
     except (DvcError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -18,14 +18,12 @@ def plan(
     repo: Path,
     seconds: Mapping[str, float],
     at_once: int,
-    copied: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The stages that would run, each with its reason and the time that it took when it last ran.
 
     seconds: stage → its last time here; at_once: how many stages run side by side.
-    copied:  the stages whose own files changed since they were copied, as own_files.changed gives them.
     """
-    why = {stage: reason for stage, reason in {**(copied or {}), **reasons(repo)}.items() if stage in graph}
+    why = {stage: reason for stage, reason in reasons(repo).items() if stage in graph}
     asked = may_change(graph, why.keys())
     if not asked:
         return f"Nothing to do: all {len(graph)} stages are up to date."

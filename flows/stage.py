@@ -38,15 +38,10 @@ class StageKilledError(StageError):
     """A stage's process was killed, by no one here: the machine's memory may have run out."""
 
 
-def reproduce(
-    stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None], anew: bool = False
-) -> Outcome:
-    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails.
-
-    anew: whether its command runs though DVC sees no change.
-    """
+def reproduce(stage: str, repo: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
+    """Bring one stage up to date and tell what DVC did. Raises StageError if its command fails."""
     # --wait-for-lock: else DVC gives up after 3 s if another stage is being saved, and a training is lost.
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *(["--force"] if anew else []), stage]
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
     said = run_command(command, repo, environment, log)
     if any(SKIPPED in line for line in said):
         return "unchanged"

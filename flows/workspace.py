@@ -94,6 +94,9 @@ def _copy(repo: Path, folder: Path, runs: str, changes: Changes) -> None:
         shutil.copyfile(repo / source, folder / source)
     yaml = YAML()
     values = merged(yaml.load((repo / "params.yaml").read_text(encoding="utf-8")), changes)
+    for own in values["data"].values():
+        if not any(Path(own["source"]) in (source, *source.parents) for source in sources):  # which the copy lacks
+            own["source"] = str((repo / own["source"]).resolve())
     with (folder / "params.yaml").open("w", encoding="utf-8") as opened:
         yaml.dump(values, opened)
     if not (folder / "dvc.lock").exists() and (repo / "dvc.lock").exists():

@@ -27,16 +27,15 @@ from ruamel.yaml import YAML
 
 from components.cluster.joining import free_port
 from components.data.arrays import Split, open_split
-from components.data.dataset import load_dataset
 from components.data.download import download
+from components.data.preprocess import preprocess
 from components.data.split import split
 from components.data.synthetic import flowers, reviews, scenes
-from components.data.text import stage
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.evaluation import evaluation_of
 from components.models.families import cnn
 from components.params import params
-from components.params.declarations import GROUPS
+from components.params.declarations import GROUPS, KINDS, config_of
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -64,10 +63,38 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SYNTHETIC = {"mnist": "digits", "fashion": "garments", "flowers": "flowers", "voc": "scenes", "reviews": "reviews"}
+
+
+def synthetic(name: str) -> str:
+    """The source file of a data set's synthetic twin, from the project's folder."""
+    return f"data/sources/synthetic/{SYNTHETIC[name]}.yaml"
+
+
 def with_source(settings: params.Params, name: str, source: str) -> params.Params:
-    """The same settings, but for where a data set comes from."""
-    section = settings.sections[name].model_copy(update={"source": source})
-    return replace(settings, sections={**settings.sections, name: section})
+    """The same settings, but for where a data set comes from: synthetic, sample, full, or a path."""
+    known = {"synthetic": synthetic(name), **dict.fromkeys(("sample", "full"), f"data/sources/{name}.yaml")}
+    section = settings.sections[name].model_copy(update={"source": str(REPO / known.get(source, source))})
+    general = (
+        settings.general.model_copy(update={"profile": source}) if source in ("sample", "full") else settings.general
+    )
+    return replace(settings, general=general, sections={**settings.sections, name: section})
+
+
+def with_data(settings: params.Params, name: str, kind: str, source: Path, **keys: Any) -> params.Params:
+    """The same settings with a user's own data set more, under a name of its own."""
+    values = {"kind": kind, "source": str(source), **keys}
+    entry = config_of(KINDS, kind).model_validate(values, strict=False).at(f"data.{name}")
+    groups = {**settings.groups, "data": (*settings.groups["data"], name)}
+    return replace(settings, groups=groups, sections={**settings.sections, name: entry})
+
+
+def split_of(name: str, settings: params.Params, folder: Path) -> Split:
+    """A data set as the stages make it, below a folder: raw, preprocessed, split."""
+    download(name, settings, folder / "raw")
+    preprocess(name, settings, folder / "raw", folder / "preprocessed")
+    split(name, settings, folder / "preprocessed", folder / "split")
+    return open_split(folder / "split")
 
 
 @contextmanager
@@ -88,15 +115,8 @@ def made_splits(tmp_path_factory: pytest.TempPathFactory, committed: params.Para
     @functools.cache
     def make(name: str) -> Split:
         folder = tmp_path_factory.mktemp(name)
-        settings = with_source(committed, name, "synthetic")
         with fewer_images():
-            download(name, settings, folder / "raw")
-        source = folder / "raw"
-        if load_dataset(name).texts:
-            source = folder / "text"
-            stage.prepare(name, settings, folder / "raw", source, folder / "plots", folder / "metrics.json")
-        split(name, settings, source, folder / "split")
-        return open_split(folder / "split")
+            return split_of(name, with_source(committed, name, "synthetic"), folder)
 
     return make
 
@@ -162,7 +182,7 @@ class Project:
         self.environment["SHELL"] = "/bin/sh"  # which may stay between DVC and a stage, as bash does not
 
     def change(self, **changes: Any) -> None:
-        """Set values of params.yaml: change(cnn__epochs=3) sets models.cnn.epochs, mnist__source="…" mnist.source."""
+        """Set values of params.yaml: change(cnn__epochs=3) sets models.cnn.epochs."""
         yaml = YAML()
         file = self.folder / "params.yaml"
         values = yaml.load(file.read_text())
@@ -256,7 +276,7 @@ def with_small_images(folder: Path, has_run_before: bool = True) -> Project:
 def project(tmp_path: Path) -> Iterator[Project]:
     """A fresh copy that trains on synthetic data, so that it needs no network."""
     copied = Project(tmp_path / "project")
-    copied.change(mnist__source="synthetic", cnn__epochs=3)
+    copied.change(mnist__source=synthetic("mnist"), cnn__epochs=3)
     yield copied
     copied.end()
 
@@ -267,7 +287,7 @@ def small(tmp_path: Path) -> Project:
     project = Project(tmp_path / "project")
     (project.folder / "dvc.yaml").write_text(
         "stages:\n"
-        "  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [source], outs: [first.txt]}\n"
+        "  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [profile], outs: [first.txt]}\n"
         "  second: {cmd: cp first.txt second.txt, deps: [first.txt], outs: [second.txt]}\n"
     )
     (project.folder / "in.txt").write_text("one")

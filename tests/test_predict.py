@@ -88,9 +88,10 @@ def test_a_text_is_judged_as_in_the_split(lstm: Artifact, made_splits: Callable[
         reviews.make(tmp_path)
     texts = pd.read_csv(tmp_path / reviews.FILE)["text"]
     assert len(texts) == len(split.arrays["targets"])
+    (tmp_path / "texts").mkdir()
     for number, text in enumerate(texts.head(40)):
-        (tmp_path / f"{number:02}.txt").write_text(text)
-    found = asked(lstm, str(tmp_path))
+        (tmp_path / "texts" / f"{number:02}.txt").write_text(text)
+    found = asked(lstm, str(tmp_path / "texts"))
     assert [Path(line["input"]).name for line in found] == [f"{n:02}.txt" for n in range(40)]
     assert len(found) > AT_ONCE
     with torch.inference_mode():
@@ -98,6 +99,29 @@ def test_a_text_is_judged_as_in_the_split(lstm: Artifact, made_splits: Callable[
             surest = lstm.model(text_batch(split, np.array([row])).inputs).softmax(dim=1).max(dim=1)
             assert line["class"] == split.classes[int(surest.indices)]
             assert line["probability"] == pytest.approx(surest.values.item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.jsonl", "table.parquet"])
+def test_each_row_of_a_table_is_a_text(name: str, lstm: Artifact, tmp_path: Path) -> None:
+    texts = ["A wonderful plot, and a dull end.", "", "The acting was gripping."]
+    rows, file = pd.DataFrame({"id": [1, 2, 3], "text": texts}), tmp_path / name
+    write = {
+        "table.csv": lambda: rows.to_csv(file, index=False),
+        "table.tsv": lambda: rows.to_csv(file, index=False, sep="\t"),
+        "table.jsonl": lambda: rows.to_json(file, orient="records", lines=True),
+        "table.parquet": lambda: rows.to_parquet(file),
+    }
+    write[name]()
+    first, empty, last = asked(lstm, str(file))
+    assert first == {**asked(lstm, texts[0])[0], "input": f"{file} row 1"}
+    assert (empty["input"], empty["error"]) == (f"{file} row 2", "no word is left of this text")
+    assert last == {**asked(lstm, texts[2])[0], "input": f"{file} row 3"}
+
+
+def test_a_table_without_the_column_of_texts_is_one_message(lstm: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("message\nfine\n")
+    with pytest.raises(UserError, match=r"data\.reviews\.text_column: table\.csv has no column 'text'"):
+        asked(lstm, str(tmp_path / "table.csv"))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ MAY_IMPORT = {  # a package, or a file beside the packages → which others it m
     "baselines": LOWEST | {"params", "data", "plots"},
     "studies": LOWEST | {"params", "data", "models", "plots", "train", "evaluate"},
     "report": LOWEST | {"params", "models", "plots", "baselines"},
+    "entries": LOWEST | {"params"},
+    "add": LOWEST | {"params", "data", "entries"},
+    "remove": LOWEST | {"params", "code", "entries"},
+    "rename": LOWEST | {"params", "data", "models", "entries", "remove"},
     "promote": LOWEST | {"params", "models"},
     "predict": LOWEST | {"params", "data", "models", "evaluate", "promote"},
 }

@@ -101,7 +101,7 @@ def accuracies(model: str, programs: Mapping[str, Callable[[int], Epochs]], roun
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description="The product beside other tools.")
-    parser.add_argument("--source", default="full", help="as mnist.source in params.yaml")
+    parser.add_argument("--source", default="full", help="sample | full | the path of your own files")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default=str(REPO / ".venv-peers/bin/python"), help="of Keras and Lightning")
     parser.add_argument("--no-accuracy", action="store_true", help="speeds alone")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +31,8 @@ QUERIES, ALIKE, TELLING = 3, 3, 12
 
 
 class Config(Section):
+    reads: ClassVar[tuple[str, ...]] = ("texts",)
+
     kind: str = Field(description="the kind of baseline: the name of a file in components/baselines")
     data: str = Field(description="the name of a section of a data set of texts")
     term_frequency: tuple[Frequency, ...] = Field(

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from components.code.imports import digests, file_of, program
-from components.data.dataset import load_dataset
+from components.data.download import source_of
 from components.data.sources import Synthetic
 from components.errors import UserError
 from components.files import whole_folder
 from components.params import params
-from components.params.declarations import DATASETS, EVALUATIONS, GROUPS, MODELS, declared_in
+from components.params.declarations import EVALUATIONS, GROUPS, MODELS
 from components.params.entries import NONE
 
-STEPS = {  # a stage → its command, and the group of the entries that it is given, or the package of their names
-    "download": ("components.data.download", DATASETS),
-    "text": ("components.data.text", DATASETS),
-    "split": ("components.data.split", DATASETS),
+STEPS = {  # a stage → its command, and the group of the entries that it is given
+    "download": ("components.data.download", "data"),
+    "preprocess": ("components.data.preprocess", "data"),
+    "split": ("components.data.split", "data"),
     "baseline": ("components.baselines", "baselines"),
     "weights": ("components.prepare.weights", "backbones"),
     "prepare": ("components.prepare", "models"),
@@ -36,23 +36,22 @@ ALONE = {NONE: "components.prepare.weights", "report": "components.report"}  # s
 
 def entries_of(step: str, settings: params.Params) -> Sequence[str]:
     """The names that a step's stages are given."""
-    group = STEPS[step][1]
-    return settings.groups[group] if group in GROUPS else declared_in(group)
+    return settings.groups[STEPS[step][1]]
 
 
 def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
     """The modules that a stage runs: its command, its entry's kind, and those that the entry's values name."""
     command, group = STEPS[step]
     yield program(command)
-    package = GROUPS[group].package if group in GROUPS else group
     values: Any = settings.values(name)
-    kind = GROUPS[group].kind_of(values) if group in GROUPS else name
-    yield f"{package}.{kind}"
+    kind = GROUPS[group].kind_of(values)
+    if step != "download":  # which knows no kinds
+        yield f"{GROUPS[group].package}.{kind}"
     if step == "evaluate" and file_of(f"{EVALUATIONS}.{kind}").is_file():  # a model's training needs none yet
         yield f"{EVALUATIONS}.{kind}"
     if step == "download":
         with suppress(UserError):  # no such source: the download tells of it, and stops no other stage
-            _, source = load_dataset(name).sources(settings.sections[name], settings.general.source)
+            _, source, _ = source_of(values["source"], f"data.{name}", settings.general.profile)
             yield from [source.generator] if isinstance(source, Synthetic) else []
     if step in ("prepare", "study"):
         for key in ("start", "model"):  # another model of the pipeline, whose network is loaded

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,13 @@ from components.errors import UserError
 Subset = Literal["train", "validation", "test"]
 SUBSETS: tuple[Subset, ...] = ("train", "validation", "test")
 SUMMARY, VOCABULARY = "split.json", "vocabulary.json"
+ARRAYS_IN = "arrays_in.txt"  # the path from here to the folder that holds the arrays, where that is another
+
+
+def published(subsets: Sequence[str]) -> np.ndarray | None:
+    """Each row's subset, "train", "validation" or "test", as its number in SUBSETS; None where all are ""."""
+    numbers: Mapping[str, int] = {subset: number for number, subset in enumerate(SUBSETS)}
+    return np.array([numbers[subset] for subset in subsets], dtype=np.int8) if any(subsets) else None
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Split:
     images:      one image's shape, where the inputs are features computed from images; else None.
     text:        what the token ids of texts mean; else None.
     grey_bits:   of 16-bit greyscale images: how many bits of their values are used.
+    arrays_in:   the folder that the arrays lie in: this one, or that of the preprocessed data set.
     """
 
     folder: Path
@@ -60,6 +69,7 @@ class Split:
     images: tuple[int, ...] | None = None
     text: Text | None = None
     grey_bits: int = 16
+    arrays_in: Path | None = None
 
     @property
     def spec(self) -> DataSpec:
@@ -69,23 +79,34 @@ class Split:
         return DataSpec(shape, self.classes, text=self.text, grey_bits=self.grey_bits)
 
 
-def open_split(folder: Path) -> Split:
-    """Open what the split stage wrote. Raises UserError when it is not there."""
+def open_split(folder: Path, arrays_in: Path | None = None) -> Split:
+    """Open what the split stage wrote. Raises UserError when it is not there, or its arrays are not where they were.
+
+    arrays_in: where the arrays lie that it shares with the preprocessed data set, if not where it says.
+    """
     try:
         text = (folder / SUMMARY).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{folder}: no split data here; `dvc repro` makes it") from None
     summary = json.loads(text)
+    elsewhere = folder / ARRAYS_IN
+    if not elsewhere.exists():
+        arrays_in = folder
+    elif arrays_in is None:
+        arrays_in = Path(os.path.normpath(folder.resolve() / elsewhere.read_text(encoding="utf-8").strip()))
+        if not arrays_in.is_dir():
+            raise UserError(f"{arrays_in}: no decoded images here, of which {folder} is a split; `dvc repro` does it")
     return Split(
         folder=folder,
         # As plain arrays over the mapped files: numpy's own class for these takes its time at each batch.
-        arrays={n: np.asarray(np.load(folder / f"{n}.npy", mmap_mode="r")) for n in summary["arrays"]},
+        arrays={n: np.asarray(np.load(arrays_in / f"{n}.npy", mmap_mode="r")) for n in summary["arrays"]},
         rows={p: np.load(folder / f"{p}.npy") for p in SUBSETS},
         classes=tuple(summary["classes"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
         images=tuple(summary["images"]) if "images" in summary else None,
         text=read_vocabulary(folder),
         grey_bits=summary.get("grey_bits", 16),
+        arrays_in=arrays_in,
     )
 
 
@@ -104,14 +125,18 @@ def save_split(
     images: tuple[int, ...] | None = None,
     text: Text | None = None,
     grey_bits: int = 16,
+    arrays_in: Path | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> None:
     """Write arrays, rows and the summary with every digest and what was found odd into a folder.
 
     images: one image's shape, where the inputs are features computed from images.
     text:   what the token ids of texts mean.
     grey_bits: of 16-bit greyscale images: how many bits of their values are used.
+    arrays_in: the folder where the arrays lie already, beside `folder` or anywhere; digests: theirs.
     """
-    digests = {name: _save(folder / f"{name}.npy", array) for name, array in [*arrays.items(), *rows.items()]}
+    new = [*([] if arrays_in else arrays.items()), *rows.items()]
+    digests = {**(digests or {}), **{name: save_array(folder / f"{name}.npy", array) for name, array in new}}
     targets = arrays["targets"]
     summary: dict[str, Any] = {
         "arrays": list(arrays),
@@ -120,6 +145,9 @@ def save_split(
         "per_class": {p: np.bincount(targets[rows[p]], minlength=len(classes)).tolist() for p in SUBSETS},
         "sha256": digests,
     }
+    if arrays_in:
+        path = os.path.relpath(arrays_in.resolve(), folder.resolve())
+        (folder / ARRAYS_IN).write_text(f"{path}\n", encoding="utf-8")
     if images:
         summary["images"] = list(images)
     if grey_bits != 16:
@@ -133,7 +161,8 @@ def save_split(
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
-def _save(file: Path, array: np.ndarray) -> str:
+def save_array(file: Path, array: np.ndarray) -> str:
+    """Write an array; the digest of its file."""
     np.save(file, array)
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -19,40 +19,45 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.data.dataset import load_dataset
-from components.data.own_files import SUMMARY, Record, keep_record, record_of
-from components.errors import FetchError
+from components.data.own_files import SUMMARY
+from components.data.source_files import READING, is_source_file, place_in
+from components.data.sources import Source, own_tree
+from components.errors import FetchError, UserError
 from components.files import whole_folder
 from components.params import params
 from components.process.command import run
 
+OWN = "your own files"
+
 
 def download(name: str, settings: params.Params, target: Path) -> None:
     """Fetch data set `name` into folder `target`. Raises UserError, and then leaves nothing behind."""
-    dataset = load_dataset(name)
-    source_name, source = dataset.sources(settings.sections[name], settings.general.source)
-    here: Path | None = getattr(source, "here", None)  # of the user's own
-    record = _record(here) if here else None
+    where, values = f"data.{name}", settings.plain("data", name)
+    called, source, reading = source_of(values["source"], where, settings.general.profile)
     with whole_folder(target) as folder:
         try:
             source.fetch(folder)
         except FetchError as error:
-            raise FetchError(_ways_out(name, source_name, error)) from None
+            raise FetchError(f"{where}.source: {error}" if called == OWN else _ways_out(where, error)) from None
         summary, lines = _describe(folder)
-        text = json.dumps({"source": source_name, **summary}, indent=1)
+        text = json.dumps({"source": called, **summary, READING: reading}, indent=1, ensure_ascii=False)
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
-    if here and record:
-        keep_record(Path(settings.paths.runs), name, here, record, target)
     for line in lines:
-        print(f"{name} from {source_name}: {line}", flush=True)
+        print(f"{name} from {called}: {line}", flush=True)
 
 
-def _record(here: Path) -> Record | None:
-    """The record of what there is to copy; None where a file cannot be looked at, of which the copying tells."""
+def source_of(source: str, where: str, profile: str) -> tuple[str, Source, dict[str, Any]]:
+    """(what it is called, the source, how its files are read) of an entry of data. Raises UserError.
+
+    source: as the entry has it; where: the entry's path in params.yaml.
+    """
+    if is_source_file(source):
+        called, place = place_in(Path(source), profile, where)
+        return called, place.source(), place.model_dump(mode="json", include={"classes", "labels", "only", "fraction"})
     try:
-        return record_of(here)
-    except OSError:
-        return None
+        return OWN, own_tree(source), {}
+    except UserError as error:
+        raise UserError(f"{where}.source: {error}") from None
 
 
 def _describe(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -80,16 +85,12 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _ways_out(name: str, source_name: str, error: FetchError) -> str:
-    easier = {
-        "sample": f"`{name}.source: synthetic` needs no network",
-        "synthetic": "please report this",
-    }.get(
-        source_name,
-        f"`source: sample` (and `{name}.source: null`) needs the package index alone, `{name}.source: synthetic` "
-        f"needs no network, and `{name}.source` also takes the URL or path of a folder or archive with the files",
+def _ways_out(where: str, error: FetchError) -> str:
+    return (
+        f"{where}: {error}\nNothing was kept. `profile: sample` in params.yaml needs the package index alone, "
+        f"those in data/sources/synthetic no network; {where}.source also takes your own files' path, and a "
+        f"source file any URL."
     )
-    return f"{name}: {error}\nNothing was kept. In params.yaml, {easier}."
 
 
 def main(name: str) -> None:

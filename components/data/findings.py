@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 from components.errors import UserError
@@ -30,10 +30,18 @@ class Findings:
 
     def __init__(self) -> None:
         self._files: dict[tuple[str, bool], list[str]] = {}
+        self._earlier: dict[str, Finding] = {}
         self._reasons: dict[str, str] = {}
 
+    @classmethod
+    def of_summary(cls, summary: Mapping[str, Finding]) -> Findings:
+        """Those that an earlier stage has summed up."""
+        own = cls()
+        own._earlier = dict(summary)
+        return own
+
     def __bool__(self) -> bool:
-        return bool(self._files)
+        return bool(self._files or self._earlier)
 
     def add(self, kind: str, file: str, kept: bool) -> None:
         """Count one oddity of a file. `kept` is the same for all of a kind."""
@@ -66,7 +74,7 @@ class Findings:
 
     def summary(self) -> dict[str, Finding]:
         """Kind → what split.json says of it, the kinds in alphabetical order."""
-        return {
+        return self._earlier | {
             kind: {"count": len(files), "files": sorted(set(files))[:NAMES_KEPT], "kept": kept}
             for (kind, kept), files in sorted(self._files.items())
         }

@@ -29,10 +29,10 @@ import tenacity
 from tqdm import tqdm
 
 from components.data.archives import extract
+from components.data.endings import ARCHIVES, JSON, TABLES
 from components.data.own_files import copy_tree, path_here
 from components.errors import ArchiveError, FetchError, OddNameError, UserError
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 30
@@ -167,30 +167,20 @@ def url_of(place: str) -> str:
         return place
     path = Path(place).expanduser().resolve()
     if not path.exists():
-        raise UserError(f"{place!r} is neither a source's name, nor a URL, nor a file or folder here")
+        raise UserError(f"{place!r}: there is no such file or folder")
     return path.as_uri()
 
 
-def own_tree(place: str, files: tuple[str, ...] = ()) -> OwnTree:
-    """The user's own archive, folder, or file with one of these endings, by URL or path. Else raises UserError."""
+def own_tree(place: str) -> OwnTree:
+    """The user's own folder, archive or table, by URL or path. Else raises UserError."""
     url = url_of(place)
     here = path_here(url)
     if here is None and url.startswith("file:"):
         raise UserError(f"{place!r}: there is no such file or folder")
-    known = (*ARCHIVES, *files)
+    known = (*ARCHIVES, *TABLES, *JSON)
     if not (here is not None and here.is_dir()) and not _archive_name(url).lower().endswith(known):
-        raise UserError(f"{place!r} is neither a folder here nor an archive or a file ({', '.join(known)})")
+        raise UserError(f"{place!r} is neither a folder here nor an archive or a table ({', '.join(known)})")
     return OwnTree(url)
-
-
-def tree_named(name: str, known: Mapping[str, Source], key: str, files: tuple[str, ...] = ()) -> Source:
-    """The known source of that name, else the user's own tree. Raises UserError, which names `key` of params.yaml."""
-    if name in known:
-        return known[name]
-    try:
-        return own_tree(name, files)
-    except UserError as error:
-        raise UserError(f"{key}: {error}; the sources: {', '.join(known)}") from None
 
 
 def _archive_name(url: str) -> str:

@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
     parser.add_argument("dataset", help="a data set's name, such as mnist")
     given = begin(parser)
 
-import shutil
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -22,8 +22,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from components.data.arrays import SUBSETS, Subset, save_split
-from components.data.changed_source import told_how_to_read_anew
-from components.data.dataset import SplitConfig, load_dataset
+from components.data.kind import DataConfig, Examples, SplitConfig, load_kind
 from components.errors import UserError
 from components.files import whole_folder
 from components.params import params
@@ -32,33 +31,32 @@ from components.process.command import run
 
 def split_rows(
     targets: np.ndarray,
-    test_from: int | None,
+    published: np.ndarray | None,
     config: SplitConfig,
     where: str,
     rare_classes_ok: bool = False,
-    validation_from: int | None = None,
     classes: Sequence[str] = (),
     leave_out: str = "delete its files",
 ) -> dict[Subset, np.ndarray]:
     """Row numbers of each subset: disjoint, together all rows, in ascending order.
 
     targets:         (examples,) class numbers.
-    test_from:       the first row of the set's own test subset, or None: then `config.test` of all is held out.
-    validation_from: the first row of the set's own validation subset, which ends where the test subset begins; or None:
-                     then `config.validation` of what is not for testing is drawn.
+    published:       (examples,): the number in SUBSETS of each one's subset; None where no split is published. Of all
+                     rows `config.test` are held out where none is for testing, and of the rest `config.validation` are
+                     drawn where none is for validation.
     classes:         the classes' names, for messages; leave_out: how one of them is left out.
     where:           the path of `config` in params.yaml, for messages.
     rare_classes_ok: draw the classes that are too rare to share as if they were one.
     Raises UserError when a class is too rare to be in every subset (or, if that is no fault, when a subset is empty).
     """
     strata = _strata if rare_classes_ok else _as_they_are
-    ends = len(targets) if test_from is None else test_from
-    own = np.arange(ends if validation_from is None else validation_from, ends)
-    learning, test = np.arange(ends - len(own)), np.arange(ends, len(targets))
-    if test_from is None:
+    subset_of = np.zeros(len(targets), np.int8) if published is None else published
+    learning, own_validation, own_test = (np.flatnonzero(subset_of == number) for number in range(len(SUBSETS)))
+    test = own_test
+    if not len(own_test):
         learning, test = _stratified(learning, strata(targets[learning], config.test), config.test, config, where)
-    if len(own):
-        train, validation = learning, own
+    if len(own_validation):
+        train, validation = learning, own_validation
     elif config.method == "head":
         count = round(len(learning) * config.validation)
         validation, train = learning[:count], learning[count:]
@@ -67,7 +65,7 @@ def split_rows(
         train, validation = _stratified(learning, drawn_from, config.validation, config, where)
 
     rows: dict[Subset, np.ndarray] = {"train": train, "validation": validation, "test": test}
-    published = {subset for subset, is_own in (("validation", len(own)), ("test", test_from is not None)) if is_own}
+    kept = {subset for subset, own in (("validation", own_validation), ("test", own_test)) if len(own)}
     for subset in SUBSETS:
         if not len(rows[subset]):
             raise UserError(
@@ -76,16 +74,14 @@ def split_rows(
         absent = np.empty(0, int) if rare_classes_ok else np.setdiff1d(targets, targets[rows[subset]])
         if len(absent):
             name = repr(classes[absent[0]]) if classes else str(absent[0])
-            raise UserError(_no_example(name, subset, config, where, published, leave_out))
+            raise UserError(_no_example(name, subset, config, where, kept, leave_out))
     return rows
 
 
-def _no_example(
-    name: str, subset: str, config: SplitConfig, where: str, published: Collection[str], leave_out: str
-) -> str:
+def _no_example(name: str, subset: str, config: SplitConfig, where: str, kept: Collection[str], leave_out: str) -> str:
     """That a class is in some subsets and not in this one, and the way out."""
-    if published:
-        with_own = " and ".join(sorted(published))
+    if kept:
+        with_own = " and ".join(sorted(kept))
         return (
             f"{where}: class {name} has no example in the {subset} subset, while the set has its own {with_own}; "
             f"leave the class out ({leave_out}), or put examples of it into each subset"
@@ -123,52 +119,49 @@ def _stratified(
     return np.sort(rest), np.sort(drawn)
 
 
-def split(name: str, settings: params.Params, raw: Path, target: Path) -> None:
-    """Decode data set `name` from folder `raw` into arrays and write them with their split into `target`.
+def split_examples(config: DataConfig, examples: Examples) -> dict[Subset, np.ndarray]:
+    """The rows of each subset of a data set. Raises UserError as `split_rows` does."""
+    leave_out = f"{config.where}.classes: a list without it" if hasattr(config, "classes") else "delete its files"
+    return split_rows(
+        examples.targets,
+        examples.subsets,
+        config.split,
+        f"{config.where}.split",
+        examples.rare_classes_ok,
+        examples.classes,
+        leave_out,
+    )
 
-    raw: what the download stage left; of texts, what the text stage made of that.
+
+def split(name: str, settings: params.Params, preprocessed: Path, target: Path) -> None:
+    """Draw the rows of data set `name`, and of texts the vocabulary, and write them into `target`.
+
+    preprocessed: what the stage of that name left, whose images are not written a second time.
     """
-    dataset = load_dataset(name)
-    section = settings.sections[name]
-    config: SplitConfig = section.split  # type: ignore[attr-defined]
-    leave_out = f"{name}.classes: a list without it" if hasattr(section, "classes") else "delete its files"
-    copied = Path(settings.paths.raw) / name
-    with told_how_to_read_anew(name, copied), whole_folder(target) as folder:
-        scratch = folder / "scratch"
-        scratch.mkdir()
-        examples = dataset.read(section, raw, scratch)
-        rows = split_rows(
-            examples.targets,
-            examples.test_from,
-            config,
-            f"{name}.split",
-            examples.rare_classes_ok,
-            examples.validation_from,
-            examples.classes,
-            leave_out,
-        )
-        if dataset.learn:
-            examples = dataset.learn(section, examples, rows)
-        arrays = {"inputs": examples.inputs, "targets": examples.targets, **examples.extra}
+    config: DataConfig = settings.entry("data", name)
+    kind = load_kind(config.kind)
+    with whole_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        examples = kind.examples(config, preprocessed, Path(scratch))
+        rows = split_examples(config, examples)
+        if kind.learn:
+            examples = kind.learn(config, examples, rows)
         save_split(
             folder,
-            arrays,
+            {"inputs": examples.inputs, "targets": examples.targets, **examples.extra},
             rows,
             examples.classes,
             examples.findings,
             text=examples.text,
             grey_bits=examples.grey_bits,
+            arrays_in=examples.stored_in,
+            digests=examples.digests,
         )
-        shutil.rmtree(scratch)
     print(f"{name}: " + ", ".join(f"{len(rows[subset])} {subset}" for subset in SUBSETS), flush=True)
-    for line in examples.findings.lines():
-        print(f"{name}: {line}", flush=True)
 
 
 def main(name: str) -> None:
     settings = params.load()
-    read_from = settings.paths.text if load_dataset(name).texts else settings.paths.raw
-    split(name, settings, Path(read_from) / name, Path(settings.paths.split) / name)
+    split(name, settings, Path(settings.paths.preprocessed) / name, Path(settings.paths.split) / name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.models.outputs import each
 from components.params.declarations import MODELS, declaration
-from components.params.section import Section
+from components.params.section import OF_IMAGES, Section
 
 READ_BEFORE = "a stage before the training reads it; change it in the model's own entry"
 NOT_COMPARABLE = "trials that differ in it could not be compared"
@@ -31,10 +31,15 @@ Keep = Annotated[Literal["best", "last"], Field(description="best (lowest valida
 
 
 class TrainingConfig(Section):
-    """The keys of every model, about its training; train/loop.py reads these."""
+    """The keys of every model, about its training; train/loop.py reads these.
+
+    reads: the kinds of data that a family is for.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = OF_IMAGES
 
     family: str = Field(description="the kind of model: the name of a file in components/models/families")
-    data: str = Field(description="the name of a data set's section")
+    data: str = Field(description="the name of an entry of data")
     start: str = Field(description="none | an entry of backbones | another model, whose weights it begins with")
     seed: int = Field(42, ge=0, lt=2**31, description="an integer >= 0")
     epochs: Epochs = 10

@@ -21,8 +21,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.params", description="Check params.yaml.")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of changes to it")
     parser.add_argument("--json", action="store_true", help="print the values, and which models are small, as JSON")
+    parser.add_argument("--page", action="store_true", help="print all keys that there are, as Markdown")
     parser.add_argument("entry", nargs="?", help="explain each key of it: a model, a data set, a study, ...")
     given = parser.parse_args()
+    if given.page:
+        from components.params.page import page
+
+        print(page(), end="")
+        return
     settings = params.load()
     if given.schema:
         from components.params.schema import of_changes

@@ -18,7 +18,7 @@ from typing import Any
 from components.errors import UserError
 from components.params.section import Section
 
-MODELS, DATASETS = "components.models.families", "components.data.datasets"
+MODELS, KINDS = "components.models.families", "components.data.kinds"
 BASELINES, STUDIES = "components.baselines", "components.studies"
 EVALUATIONS, BACKBONES = "components.evaluate", "components.models.backbones"
 TOP = Path(__file__).resolve().parents[2]
@@ -44,12 +44,13 @@ class Group:
 
 
 GROUPS = {
+    "data": Group(KINDS, "kind", "data set"),
     "backbones": Group(BACKBONES, "", "backbone"),
     "models": Group(MODELS, "family", "model"),
     "baselines": Group(BASELINES, "kind", "baseline"),
     "studies": Group(STUDIES, "kind", "study"),
 }
-SINGLE = (DATASETS, EVALUATIONS)  # packages whose files declare a section of their own name
+SINGLE = (EVALUATIONS,)  # packages whose files declare a section of their own name
 
 
 @cache

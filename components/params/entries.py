@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.params.declarations import DATASETS, GROUPS, MODELS, config_of, declared_in, single_sections
+from components.params.declarations import GROUPS, MODELS, config_of, declared_in, single_sections
 from components.params.faults import nearest, shown
 from components.params.section import Section, derived
 
@@ -62,7 +62,7 @@ def name_faults(values: Values) -> Iterator[str]:
 
 def unknown_names(where: str, section: Section, values: Values) -> Iterator[str]:
     """Where `data` or `others` names no data set, `model` no model, or `start` nothing that it can start from."""
-    models, datasets = list(values.get("models") or {}), list(declared_in(DATASETS))
+    models, datasets = list(values.get("models") or {}), list(values.get("data") or {})
     for key, known, what in (
         ("data", datasets, "data set"),
         ("others", datasets, "data set"),
@@ -72,8 +72,22 @@ def unknown_names(where: str, section: Section, values: Values) -> Iterator[str]
         optional = () if key in getattr(section, "needs", (key,)) else (NONE,)
         if given not in (None, *optional, *known):
             yield f"{where}.{key}: {given!r} is no {what}{nearest(str(given), known)}"
+        elif given in known:
+            yield from _unfit(f"{where}.{key}", section, "models" if key == "model" else "data", str(given), values)
     if hasattr(section, "start"):
         yield from _start_faults(where, section, values)
+
+
+def _unfit(where: str, section: Section, group: str, name: str, values: Values) -> Iterator[str]:
+    """That a data set is of a kind, or a model of a family, that an entry is not for."""
+    own, declared = values[group][name], GROUPS[group]
+    fit: tuple[str, ...] = getattr(section, "of" if group == "models" else "reads", ())
+    kind = own.get(declared.key) if isinstance(own, dict) else None
+    if fit and kind in declared_in(declared.package) and kind not in fit:
+        user = getattr(section, "family", None) or getattr(section, "kind", "")
+        names = [n for n, other in values[group].items() if isinstance(other, dict) and other.get(declared.key) in fit]
+        there = f"; there are: {', '.join(names)}" if names else ""
+        yield f"{where}: {name} has the {declared.key} {kind}; {user} takes {' or '.join(fit)}{there}"
 
 
 def _start_faults(where: str, section: Any, values: Values) -> Iterator[str]:
@@ -144,10 +158,11 @@ def started_from(values: Values, group: str, own: Values) -> dict[str, Any]:
 
 def older_form(values: Values) -> str:
     """One sentence if the file is of a version that had no groups, else nothing."""
-    flat = [name for name in declared_in(MODELS) if isinstance(values.get(name), dict)]
-    if not flat or "models" in values:
+    former = [*declared_in(MODELS), "mnist", "fashion", "flowers", "voc", "reviews"]
+    flat = [name for name in former if isinstance(values.get(name), dict)]
+    if not flat or ("models" in values and "data" in values):
         return ""
     return (
-        f"{flat[0]}: the file has the form of an earlier version, in which each model was a section of its own; "
+        f"{flat[0]}: the file has the form of an earlier version, in which each model and data set had a section; "
         "docs/migration.md says what becomes of each key"
     )

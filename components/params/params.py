@@ -1,7 +1,7 @@
 """params.yaml into frozen, typed sections; every fault in one message.
 
-`models`, `backbones`, `baselines` and `studies` hold entries under names of the user's choice; which keys an entry has
-is declared by the file of its family or kind (declarations.py), with each key's default.
+`data`, `models`, `backbones`, `baselines` and `studies` hold entries under names of the user's choice; which keys an
+entry has is declared by the file of its family or kind (declarations.py), with each key's default.
 
     python -m components.params          check the file and print what stands in it
     python -m components.params cnn      explain every key of an entry
@@ -35,10 +35,11 @@ S = TypeVar("S", bound="Section")
 class Paths(Section):
     """Where the stages keep what they make; dvc.yaml reads the same values."""
 
+    sources: str = Field(description="a folder: files that say where published data are")
     code: str = Field(description="a folder: digests of the code that each stage runs")
     raw: str = Field(description="a folder: data sets as published")
-    text: str = Field(description="a folder: texts as words")
-    split: str = Field(description="a folder: arrays, and the rows of each subset")
+    preprocessed: str = Field(description="a folder: images decoded, texts as words")
+    split: str = Field(description="a folder: the rows of each subset, and the vocabulary of texts")
     prepared: str = Field(description="a folder: what each model trains on, where that is not the split itself")
     models: str = Field(description="a folder: trained models, and backbones' published weights")
     metrics: str = Field(description="a folder: test metrics")
@@ -61,7 +62,9 @@ class General(Section):
     """The keys that belong to no model and no data set."""
 
     paths: Paths
-    source: Literal["sample", "full"] = Field(description="sample | full, for every data set")
+    profile: Literal["sample", "full"] = Field(
+        description="sample | full: which of the two places a source file names, for every data set"
+    )
     search: Search = Search()
     sweep: dict[str, dict[str, Range]] = Field({}, description=FORMS)
     grow: Grow = Grow()
@@ -92,12 +95,20 @@ class Params:
             return self.sections.plain(name)
         return self.sections[name].model_dump(mode="json")
 
+    def plain(self, group: str, name: str) -> Mapping[str, Any]:
+        """An entry's values as the file has them. Raises UserError as `entry` does."""
+        self._check(group, name)
+        return self.values(name)
+
     def entry(self, group: str, name: str) -> Any:
         """An entry of a group. Raises UserError, with the nearest right name, if there is none."""
+        self._check(group, name)
+        return self.sections[name]
+
+    def _check(self, group: str, name: str) -> None:
         if name not in self.groups[group]:
             near = nearest(name, list(self.groups[group]))
             raise UserError(f"{name!r} is no {GROUPS[group].what} of params.yaml{near}")
-        return self.sections[name]
 
 
 class _Sections(Mapping[str, Section]):

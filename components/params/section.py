@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic.config import JsonDict
 
+OF_IMAGES = ("boxes", "digits", "images")  # the kinds of data that are images
+
 
 class Section(BaseModel):
     """A section of params.yaml. A key with a default need not stand there; the file holds what this project sets."""

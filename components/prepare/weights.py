@@ -151,7 +151,7 @@ def main(name: str) -> None:
     settings = params.load()
     paths = settings.paths
     if name == NONE:
-        leave_nothing([Path(paths.models) / NONE, Path(paths.split) / NONE])
+        leave_nothing([Path(top) / NONE for top in (paths.models, paths.preprocessed, paths.split)])
         return
     config: published.Config = settings.entry("backbones", name)
     fetch_weights(config, Path(paths.models) / name, Path(paths.runs) / FETCHED)

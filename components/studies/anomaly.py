@@ -33,6 +33,7 @@ class Config(StudyConfig):
     """Of an autoencoder, on images such as it was trained on, and on others that it never saw."""
 
     needs = ("data", "model", "others")
+    of = ("autoencoder", "denoising", "vae")
 
 
 def scores(model: nn.Module, images: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Config(StudyConfig):
     """Of a VAE, on images."""
 
     needs = ("data", "model")
+    of = ("vae",)
 
     examples: int = Field(
         5000, ge=1, description="an integer >= 1: the most images of the training subset to learn from"

@@ -43,6 +43,7 @@ class Config(StudyConfig):
     """Of a model with an encoder, on labelled images."""
 
     needs = ("data", "model")
+    of = ("autoencoder", "denoising", "vae")
 
     labels: tuple[Fraction, ...] = Field(
         (0.01, 0.05, 0.1, 1.0),

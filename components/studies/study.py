@@ -6,13 +6,19 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.params.section import Section
+from components.params.section import OF_IMAGES, Section
 
 
 class StudyConfig(Section):
-    """needs: which of `data`, `model` and `others` the study reads; the rest may be none."""
+    """The keys of every study.
+
+    needs: which of `data`, `model` and `others` the study reads; the rest may be none.
+    reads: the kinds of data that it is for; of: the families of models.
+    """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = OF_IMAGES
+    of: ClassVar[tuple[str, ...]] = ()
 
     kind: str = Field(description="the kind of study: the name of a file in components/studies")
     data: str = Field(description="the name of a data set | none, where the study needs none")

@@ -20,7 +20,7 @@ from components.errors import DamagedCheckpointError, TrainingError, UserError
 from components.models.task import Task, TrainingConfig
 from components.train import checkpoints
 from components.train.loop import State
-from components.train.node_data import send
+from components.train.node_data import send, send_split
 from components.train.progress import ProgressPrinter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _job(
         family=task.family,
         config=config.model_dump_json(),
         where=config.where,
-        split=send(split.folder, published),
+        split=send_split(split, published),
         resume=resume,
         weights=send(weights, published) if weights else None,
     )

@@ -20,7 +20,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from components.cluster.storage import VARIABLE, Location
-from components.data.arrays import SUMMARY
+from components.data.arrays import SUMMARY, Split, open_split
+from components.data.decoded import SUMMARY as DECODED
 from components.errors import UserError
 from components.files import whole_folder
 
@@ -45,10 +46,10 @@ class Sent:
 
 
 def digest_of_folder(folder: Path) -> str | None:
-    """None if there is no such folder. A split's summary holds each file's digest; of other folders all is read."""
-    summary = folder / SUMMARY
-    if summary.is_file():
-        return hashlib.sha256(summary.read_bytes()).hexdigest()
+    """None if there is no such folder. Of splits and decoded images the summary is enough, which has digests."""
+    for name in (SUMMARY, DECODED):
+        if (folder / name).is_file():
+            return hashlib.sha256((folder / name).read_bytes()).hexdigest()
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if not files:
         return None
@@ -69,6 +70,25 @@ def send(folder: Path, storage: Location | None) -> Sent:
     if published:
         _publish(folder, published)
     return Sent(str(root), str(inside), digest, published)
+
+
+@dataclass(frozen=True)
+class SentSplit:
+    """A split, as workers are told of it. arrays: the folder of those that lie elsewhere; None if all lie in it."""
+
+    folder: Sent
+    arrays: Sent | None
+
+
+def send_split(split: Split, storage: Location | None) -> SentSplit:
+    """Tell workers of the folders of a split."""
+    elsewhere = split.arrays_in if split.arrays_in != split.folder else None
+    return SentSplit(send(split.folder, storage), send(elsewhere, storage) if elsewhere else None)
+
+
+def split_on_this_node(sent: SentSplit) -> Split:
+    """Open a split, here. Raises UserError as `on_this_node` does."""
+    return open_split(on_this_node(sent.folder), on_this_node(sent.arrays) if sent.arrays else None)
 
 
 def _publish(folder: Path, target: Location) -> None:

@@ -17,14 +17,14 @@ from torch import Tensor, distributed
 
 from components.cluster.storage import VARIABLE as STORAGE
 from components.cluster.storage import Location, local
-from components.data.arrays import Split, open_split
+from components.data.arrays import Split
 from components.errors import DamagedCheckpointError, UserError
 from components.models.task import Task, TrainingConfig, load_task
 from components.prepare.weights import load_weights
 from components.process import allocator
 from components.train.checkpoints import STATE_FILE, load_state, save_state, try_load
 from components.train.loop import State, fit
-from components.train.node_data import Sent, on_this_node
+from components.train.node_data import Sent, SentSplit, on_this_node, split_on_this_node
 from components.train.process_group import joined
 
 DATA_HOURS = 12  # how long workers wait for those whose node still fetches the data
@@ -37,7 +37,7 @@ class Job(TypedDict):
     family: str
     config: str  # JSON
     where: str  # the entry's place in params.yaml, for messages
-    split: Sent  # the split's folder
+    split: SentSplit
     weights: Sent | None  # the folder of the published weights to start from
     resume: Location | None  # a checkpoint's file
 
@@ -87,7 +87,7 @@ class _Ready(TypedDict):
 def _prepare(job: Job) -> _Ready:
     """From this node's disk or from the shared storage. Raises UserError where it is on neither."""
     return _Ready(
-        split=open_split(on_this_node(job["split"])),
+        split=split_on_this_node(job["split"]),
         weights=load_weights(on_this_node(job["weights"])) if job["weights"] else None,
         resume=_state_to_resume(job["resume"]),
     )

@@ -30,7 +30,7 @@ from components.train import loop
 from components.train.checkpoints import keep_finished
 from components.train.driver import off_main_thread
 from components.train.loop import State
-from components.train.node_data import send
+from components.train.node_data import send, send_split
 from components.train.training import kept_in, run_key
 from components.tune import results
 from components.tune.growth import Widths
@@ -166,7 +166,7 @@ def _run_on_ray(
         base=json.dumps(base),
         space=json.dumps({key: searched.model_dump() for key, searched in sweep.space.items()}),
         sweep=str(ledger.sweep),
-        split=send(sweep.split.folder, published),
+        split=send_split(sweep.split, published),
         weights=send(sweep.weights, published) if sweep.weights else None,
         exploits=not sweep.grow and sweep.search.method == "pbt",
         place=slots.place,

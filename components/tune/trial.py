@@ -17,7 +17,6 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from components.cluster.placement import Placement
 from components.cluster.storage import local
-from components.data.arrays import open_split
 from components.errors import UserError
 from components.files import write_whole
 from components.models.task import Task, TrainingConfig, load_task
@@ -27,7 +26,7 @@ from components.process import allocator
 from components.train import checkpoints
 from components.train.checkpoints import STATE_FILE, save_state, try_load
 from components.train.loop import State, fit
-from components.train.node_data import Sent, on_this_node
+from components.train.node_data import Sent, SentSplit, on_this_node, split_on_this_node
 from components.tune.ledger import all_trained, measured, read_epochs, trial_folder, write_epochs
 
 SCORE = "score"  # what Tune's schedulers compare, the larger the better
@@ -43,7 +42,7 @@ class TrialJob(TypedDict):
     base: str  # its values, JSON
     space: str  # JSON: key → range
     sweep: str  # the sweep's folder
-    split: Sent
+    split: SentSplit
     weights: Sent | None
     exploits: bool  # whether one trial may go on from another's state, as in population-based training
     place: Placement | None  # the workers of each trial, or None: it trains in its own process
@@ -109,7 +108,7 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
     allocator.keep_freed()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     weights = load_weights(on_this_node(job["weights"]) if job["weights"] else None)
-    fit(task, config, open_split(on_this_node(job["split"])), device, report, resume=state, weights=weights)
+    fit(task, config, split_on_this_node(job["split"]), device, report, resume=state, weights=weights)
 
 
 def _behind(state: State, folder: Path) -> list[dict[str, Any]]:

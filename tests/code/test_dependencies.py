@@ -58,7 +58,7 @@ def test_every_stage_depends_on_its_code_and_runs_the_command_of_that_step(name:
 
 
 def test_the_code_stage_depends_on_all_code_and_no_other_stage_on_any_of_it() -> None:
-    assert stages()["code"]["deps"] == ["components", "params.yaml"]
+    assert stages()["code"]["deps"] == ["components", "params.yaml", "${paths.sources}"]
     assert "components/" not in (REPO / "dvc.yaml").read_text()
 
 
@@ -72,10 +72,10 @@ def test_what_it_writes_is_a_line_for_each_file(committed: params.Params, tmp_pa
 
 
 def test_the_walk_sees_imports_in_functions_and_through_packages() -> None:
-    assert "components.data.formats.text_files" in imported("components.data.datasets.reviews")  # in a function
+    assert "components.data.formats.text_files" in imported("components.data.kinds.texts")  # in a function
     assert "components.params.params" in imported("components.train.__main__")  # from components.params import params
     assert "components.models.families.transfer" in imported("components.studies.reuse")
-    assert "components.params.section" in closure(["components.data.datasets.mnist"])
+    assert "components.params.section" in closure(["components.data.kinds.digits"])
 
 
 def test_what_only_an_evaluation_reads_is_a_parameter_of_evaluations_alone() -> None:
@@ -187,7 +187,7 @@ def test_a_colour_makes_stale_what_draws_and_no_training(tree: Tree) -> None:
 
 
 def test_a_synthetic_generator_is_no_code_of_a_download_from_elsewhere(tree: Tree) -> None:
-    flowers = tree.settings.sections["flowers"].model_copy(update={"source": "full"})
+    flowers = tree.settings.sections["flowers"].model_copy(update={"source": "data/sources/voc2012.yaml"})
     tree.settings = dataclasses.replace(tree.settings, sections={**tree.settings.sections, "flowers": flowers})
     tree.before = digests_now(tree.settings)
     tree.edit("components/data/synthetic/flower_images.py", replace("LONGEST = 240", "LONGEST = 200"))

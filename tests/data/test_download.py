@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 
 from components.data import sources
-from components.data.dataset import Examples
-from components.data.datasets import mnist
 from components.data.download import download
 from components.data.formats import idx
+from components.data.kind import Examples
+from components.data.kinds import digits
 from components.data.sources import OwnTree, Synthetic, Tree, Web, Wheel, own_tree
 from components.errors import FetchError, UserError
 from components.params import params
-from tests.conftest import MIRROR, Project, needs_mirror, with_source
+from tests.conftest import MIRROR, Project, needs_mirror, split_of, with_source
 
 FILE, TEXT = "a.txt", b"a line\n" * 1000
 
@@ -120,7 +120,7 @@ def test_a_file_with_another_digest_is_refused(served: tuple[str, list[str]], em
 
 
 def read_mnist(settings: params.Params, folder: Path) -> Examples:
-    return mnist.read(settings.sections["mnist"], folder, folder)  # type: ignore[arg-type]
+    return digits.read(settings.sections["mnist"], folder)  # type: ignore[arg-type]
 
 
 def packed(kind: str, name: str, content: bytes, folder: Path) -> Path:
@@ -162,7 +162,7 @@ def test_offline_is_one_error_that_names_the_ways_out_and_leaves_nothing(
     with pytest.raises(UserError) as raised:
         download("mnist", with_source(committed, "mnist", "full"), tmp_path / "raw" / "mnist")
     assert "Name or service not known" in str(raised.value)
-    assert "`source: sample`" in str(raised.value)
+    assert "`profile: sample`" in str(raised.value)
     assert list((tmp_path / "raw").iterdir()) == []
 
 
@@ -176,23 +176,25 @@ def test_a_failed_download_keeps_what_was_there(committed: params.Params, tmp_pa
 
 
 def test_a_folder_without_the_files_says_which_is_missing(committed: params.Params, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=idx.FILES[0]):
-        download("mnist", with_source(committed, "mnist", str(tmp_path)), tmp_path / "raw" / "mnist")
+    (tmp_path / "own").mkdir()
+    with pytest.raises(UserError, match=f"there is no {idx.FILES[0]}"):
+        split_of("mnist", with_source(committed, "mnist", str(tmp_path / "own")), tmp_path)
 
 
 @needs_mirror
 def test_the_mirrors_mnist_is_whole(committed: params.Params, tmp_path: Path) -> None:
-    download("mnist", with_source(committed, "mnist", (MIRROR / "mnist").as_uri()), tmp_path / "mnist")
+    download("mnist", with_source(committed, "mnist", str(MIRROR / "mnist")), tmp_path / "mnist")
     examples = read_mnist(committed, tmp_path / "mnist")
     assert examples.inputs.shape == (70_000, 1, 28, 28)
-    assert examples.test_from == 60_000
+    assert examples.subsets is not None
+    assert examples.subsets.tolist() == [0] * 60_000 + [2] * 10_000
     assert examples.targets[:5].tolist() == [5, 0, 4, 1, 9]
 
 
 def test_a_damaged_raw_file_is_one_message(committed: params.Params, tmp_path: Path) -> None:
     download("mnist", with_source(committed, "mnist", "synthetic"), tmp_path / "mnist")
     (tmp_path / "mnist" / idx.FILES[0]).write_bytes(b"no gzip")
-    with pytest.raises(UserError, match="not a packed IDX file"):
+    with pytest.raises(UserError, match="not an IDX file"):
         read_mnist(committed, tmp_path / "mnist")
 
 
@@ -213,13 +215,13 @@ def test_a_wheel_that_is_not_there_is_one_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_full_data_offline_is_exit_2_and_no_partial_file(project: Project) -> None:
     shutil.rmtree(project.folder / "data" / "raw", ignore_errors=True)
-    project.change(source="full", mnist__source="general")
+    project.change(mnist__source="data/sources/mnist.yaml", profile="full")
     nowhere = "http://127.0.0.1:9"
     done = project.run("components.data.download", "mnist", no_proxy="", http_proxy=nowhere, https_proxy=nowhere)
     assert done.returncode == 2
-    assert "`source: sample`" in done.stdout
+    assert "`profile: sample`" in done.stdout
     assert "Traceback" not in done.stdout
-    assert not [path for path in (project.folder / "data").rglob("*") if path.is_file() and path.name != ".gitignore"]
+    assert names_in(project.folder / "data/raw") == []
 
 
 def names_in(folder: Path) -> list[str]:
@@ -296,10 +298,8 @@ def test_what_can_hold_no_tree_is_refused_before_anything_is_fetched(place: str)
 
 
 @pytest.mark.parametrize("name", ["flowers", "voc"])
-def test_a_place_that_is_not_there_names_the_key_and_the_sources(
-    name: str, committed: params.Params, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match=rf"{name}\.source: '/nowhere'.*the sources: sample, synthetic"):
+def test_a_place_that_is_not_there_names_the_key(name: str, committed: params.Params, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"data\.{name}\.source: '/nowhere': there is no such file or folder"):
         download(name, with_source(committed, name, "/nowhere"), tmp_path / "raw")
 
 

@@ -1,14 +1,10 @@
-"""Fashion-MNIST: drawn garments without a network, and the real files from wherever they are."""
+"""Digits and what is stored like them: drawn garments, and sets of one's own in IDX files."""
 
 from __future__ import annotations
 
 import gzip
 import struct
-import threading
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +12,17 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from components.data.arrays import Split
-from components.data.dataset import Examples, load_dataset
-from components.data.datasets import fashion
 from components.data.download import download
+from components.data.kinds import digits
 from components.data.synthetic import garments
 from components.errors import UserError
 from components.params import params
-from tests.conftest import with_source
+from tests.conftest import split_of, with_source
 
 
 def test_synthetic_garments_are_ten_classes_in_equal_fractions(made_splits: Callable[[str], Split]) -> None:
     split = made_splits("fashion")
-    assert split.classes == fashion.GARMENTS
+    assert len(split.classes) == 10
     assert split.arrays["inputs"].shape == (1200, 1, 28, 28)
     assert np.bincount(split.arrays["targets"]).tolist() == [120] * 10
 
@@ -52,48 +47,6 @@ def written(folder: Path, images: np.ndarray, labels: np.ndarray, part: str = "t
         (folder / name).write_bytes(gzip.compress(content, 1, mtime=7) if name.endswith(".gz") else content)
 
 
-def examples_of(settings: params.Params, raw: Path) -> Examples:
-    return fashion.read(settings.sections["fashion"], raw, raw)  # type: ignore[arg-type]
-
-
-def test_the_published_set_packed_anew_by_a_mirror_is_taken(
-    committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Known by its 6,000 and 1,000 of each class, fewer here, and its first labels: its digests are of its packing."""
-    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(3, 3)))
-    for part, count, first in zip(("train", "t10k"), (3, 3), fashion.PUBLISHED.labels, strict=True):
-        rest = np.repeat(np.arange(10), count).tolist()
-        for label in first:
-            rest.remove(label)
-        labels = np.array([*first, *rest])
-        written(tmp_path / "served", np.zeros((len(labels), 28, 28)), labels, part)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        settings = with_source(committed, "fashion", f"http://127.0.0.1:{server.server_port}/")
-        download("fashion", settings, tmp_path / "raw")
-        server.shutdown()
-    examples = examples_of(settings, tmp_path / "raw")
-    assert (examples.classes, examples.test_from) == (fashion.GARMENTS, 30)
-
-
-def test_a_mirror_of_another_set_is_refused(
-    committed: params.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though it has as many of each class, as KMNIST has."""
-    monkeypatch.setattr(fashion, "PUBLISHED", replace(fashion.PUBLISHED, examples=(2, 1)))
-    for part, count in (("train", 2), ("t10k", 1)):
-        written(tmp_path / "served", np.zeros((10 * count, 28, 28)), np.tile(np.arange(10), count), part)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        settings = with_source(committed, "fashion", f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(UserError, match="not the published Fashion-MNIST"):
-            download("fashion", settings, tmp_path / "raw")
-        server.shutdown()
-    assert not (tmp_path / "raw").exists()
-
-
 OTHER_NAMES = {
     "packed": {},
     "unpacked": {"images_file": "train-images-idx3-ubyte", "labels_file": "train-labels-idx1-ubyte"},
@@ -106,29 +59,30 @@ OTHER_NAMES = {
 
 
 @pytest.mark.parametrize("names", OTHER_NAMES.values(), ids=OTHER_NAMES)
-@pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_a_set_of_ones_own_in_these_files_is_taken(
-    name: str, names: dict[str, str], committed: params.Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    names: dict[str, str], committed: params.Params, tmp_path: Path
 ) -> None:
     labels = np.tile([1, 3, 26], 10)
     written(tmp_path / "own", labels[:, None, None] * np.ones((30, 20, 16)), labels, **names)
-    settings = with_source(committed, name, str(tmp_path / "own"))
-    download(name, settings, tmp_path / "raw")
-    assert "a set of your own, with 3 classes" in capsys.readouterr().out
-    examples = load_dataset(name).read(settings.sections[name], tmp_path / "raw", tmp_path)
+    settings = with_source(committed, "mnist", str(tmp_path / "own"))
+    download("mnist", settings, tmp_path / "raw")
+    examples = digits.read(settings.sections["mnist"], tmp_path / "raw")  # type: ignore[arg-type]
     assert examples.inputs.shape == (30, 1, 20, 16)
     assert examples.classes == ("1", "3", "26")
     assert examples.targets.tolist() == [0, 1, 2] * 10
     assert (examples.inputs[:, 0, 0, 0] == labels).all()
-    assert examples.test_from is None
+    assert examples.subsets is None
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda own: (own / "train-labels-idx1-ubyte.gz").unlink(), "there is no train-labels-idx1-ubyte.gz in it"),
-        (lambda own: (own / "train-labels-idx1-ubyte.gz").write_bytes(b"text"), "not a packed IDX file|no IDX file"),
-        (lambda own: written(own, np.zeros((4, 2, 2)), np.arange(3)), "different numbers of examples"),
+        (lambda own: (own / "train-labels-idx1-ubyte.gz").write_bytes(b"text"), "not an IDX file"),
+        (
+            lambda own: written(own, np.zeros((4, 2, 2)), np.arange(3)),
+            "3 labels do not fit train-images-idx3-ubyte.gz, which has the shape",
+        ),
         (
             lambda own: written(own, np.zeros((4, 2, 2)), np.arange(4), images_file="t10k-images-idx3-ubyte"),
             "one alone",
@@ -147,10 +101,10 @@ def test_idx_files_that_do_not_fit_are_one_message(
     written(tmp_path / "own", np.zeros((4, 2, 2)), np.arange(4))
     change(tmp_path / "own")
     with pytest.raises(UserError, match=said):
-        download("fashion", with_source(committed, "fashion", str(tmp_path / "own")), tmp_path / "raw")
-    assert not (tmp_path / "raw").exists()
+        split_of("fashion", with_source(committed, "fashion", str(tmp_path / "own")), tmp_path)
+    assert not (tmp_path / "preprocessed").exists()
 
 
 def test_an_unknown_source_names_the_known_ones(committed: params.Params, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"fashion\.source: .*nowhere"):
+    with pytest.raises(UserError, match=r"data\.fashion\.source: .*nowhere"):
         download("fashion", with_source(committed, "fashion", str(tmp_path / "nowhere")), tmp_path / "raw")

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from components.data.arrays import open_split
-from components.data.dataset import Examples
-from components.data.datasets import flowers
 from components.data.download import download
+from components.data.kind import Examples
+from components.data.kinds import images as flowers
+from components.data.preprocess import preprocess
 from components.data.split import split
 from components.errors import UserError
 from components.params import params
@@ -64,7 +65,7 @@ def test_a_class_is_a_folder_and_its_name(where: str, config: flowers.Config, tm
     assert [tuple(row[:, 0, 0].tolist()) for row in examples.inputs] == [
         COLOURS[examples.classes[number]] for number in examples.targets
     ]
-    assert examples.test_from is None
+    assert examples.subsets is None
     assert not examples.findings
 
 
@@ -122,7 +123,8 @@ def test_a_published_test_subset_is_kept(names: tuple[str, str], config: flowers
     plant(tmp_path / "raw" / "set" / names[1], per_class=2)
     examples = read(config, tmp_path / "raw")
     assert examples.classes == ("daisy", "roses", "violets")
-    assert (examples.test_from, examples.validation_from) == (15, None)
+    assert examples.subsets is not None
+    assert examples.subsets.tolist() == [0] * 15 + [2] * 6
     assert examples.targets.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [0, 0, 1, 1, 2, 2]
 
 
@@ -136,7 +138,8 @@ def test_a_published_validation_subset_is_kept(
     if with_test:
         plant(tmp_path / "raw" / "test", per_class=2)
     settings = replace(committed, sections={**committed.sections, "flowers": config})
-    split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+    preprocess("flowers", settings, tmp_path / "raw", tmp_path / "preprocessed")
+    split("flowers", settings, tmp_path / "preprocessed", tmp_path / "split")
     rows = open_split(tmp_path / "split").rows
     assert rows["validation"].tolist() == list(range(60, 69))
     assert len(rows["test"]) == (6 if with_test else 12)
@@ -150,8 +153,9 @@ def test_a_class_of_the_training_subset_alone_is_named(
         plant(tmp_path / "raw" / part, per_class=10)
     shutil.rmtree(tmp_path / "raw" / "test" / "roses")
     settings = replace(committed, sections={**committed.sections, "flowers": config})
+    preprocess("flowers", settings, tmp_path / "raw", tmp_path / "preprocessed")
     with pytest.raises(UserError, match="class 'roses' has no example in the test subset, while the set has its own"):
-        split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+        split("flowers", settings, tmp_path / "preprocessed", tmp_path / "split")
 
 
 def flat(*folders: Path) -> None:
@@ -238,7 +242,7 @@ def test_a_part_with_but_one_class_of_folders_keeps_that_class(config: flowers.C
         (tmp_path / "raw" / "test" / "roses" / batch).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "raw" / "test" / "roses" / batch / "0.png")
     examples = read(config, tmp_path / "raw")
-    assert examples.targets[examples.test_from :].tolist() == [1, 1]
+    assert examples.targets[examples.subsets == 2].tolist() == [1, 1]
 
 
 def test_what_lies_above_the_classes_is_told(config: flowers.Config, tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ def test_an_emptied_class_is_noticed_though_dvcs_cache_brings_no_empty_folder(
     download("flowers", settings, tmp_path / "raw")
     (tmp_path / "raw" / "roses").rmdir()
     with pytest.raises(UserError, match="the folder roses is empty"):
-        split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+        preprocess("flowers", settings, tmp_path / "raw", tmp_path / "preprocessed")
 
 
 def test_images_in_folders_below_and_without_endings_are_of_their_class(config: flowers.Config, tmp_path: Path) -> None:
@@ -286,7 +290,8 @@ def test_a_users_own_folder_goes_through_both_stages(committed: params.Params, t
     (top / "roses" / "7.png").write_bytes((top / "roses" / "7.png").read_bytes()[:60])
     settings = with_source(committed, "flowers", str(top))
     download("flowers", settings, tmp_path / "raw")
-    split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+    preprocess("flowers", settings, tmp_path / "raw", tmp_path / "preprocessed")
+    split("flowers", settings, tmp_path / "preprocessed", tmp_path / "split")
     opened = open_split(tmp_path / "split")
     assert {part: len(rows) for part, rows in opened.rows.items()} == {"train": 191, "validation": 48, "test": 60}
     summary = json.loads((tmp_path / "split" / "split.json").read_text())
@@ -307,7 +312,8 @@ def test_a_failed_split_leaves_what_was_there_and_no_scratch(committed: params.P
 def test_the_mirrors_flowers_are_5_by_80_and_without_fault(committed: params.Params, tmp_path: Path) -> None:
     settings = with_source(committed, "flowers", str(MIRROR / "flower_photos.tgz"))
     download("flowers", settings, tmp_path / "raw")
-    split("flowers", settings, tmp_path / "raw", tmp_path / "split")
+    preprocess("flowers", settings, tmp_path / "raw", tmp_path / "preprocessed")
+    split("flowers", settings, tmp_path / "preprocessed", tmp_path / "split")
     opened = open_split(tmp_path / "split")
     assert opened.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert opened.spec.input_shape == (3, 180, 180)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from components.data.arrays import SUBSETS, Split
-from components.data.dataset import SplitConfig
+from components.data.kind import SplitConfig
 from components.data.split import split_rows
 from components.errors import UserError
 
@@ -27,8 +27,8 @@ def targets(draw: st.DrawFn) -> np.ndarray:
 def test_parts_are_disjoint_and_complete(labels: np.ndarray, seed: int, has_test: bool) -> None:
     start = len(labels) // 2  # each class of 20 or more is on both sides, but for one draw in millions
     assume(all(len(np.unique(half)) == len(np.unique(labels)) for half in (labels[:start], labels[start:])))
-    test_from = start if has_test else None
-    rows = split_rows(labels, test_from, CONFIG.model_copy(update={"seed": seed}), "set.split")
+    published = np.repeat([0, 2], [start, len(labels) - start]) if has_test else None
+    rows = split_rows(labels, published, CONFIG.model_copy(update={"seed": seed}), "set.split")
     everything = np.concatenate([rows[part] for part in SUBSETS])
     assert sorted(everything) == list(range(len(labels)))
     if has_test:
@@ -51,9 +51,17 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another(labels: np.
     assert any(not np.array_equal(first[part], other[part]) for part in SUBSETS)
 
 
+def test_rows_of_a_published_split_stay_where_they_are_in_any_order() -> None:
+    labels = np.tile([0, 1], 30)
+    published = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], 20))
+    rows = split_rows(labels, published, CONFIG, "set.split")
+    assert [rows[part].tolist() for part in SUBSETS] == [np.flatnonzero(published == n).tolist() for n in range(3)]
+
+
 def test_head_takes_the_first_12000_of_mnists_60000_and_leaves_its_test_subset_alone() -> None:
     labels = np.arange(70_000) % 10
-    rows = split_rows(labels, 60_000, CONFIG.model_copy(update={"method": "head"}), "mnist.split")
+    published = np.repeat([0, 2], [60_000, 10_000])
+    rows = split_rows(labels, published, CONFIG.model_copy(update={"method": "head"}), "mnist.split")
     assert np.array_equal(rows["validation"], np.arange(12_000))
     assert np.array_equal(rows["train"], np.arange(12_000, 60_000))
     assert np.array_equal(rows["test"], np.arange(60_000, 70_000))

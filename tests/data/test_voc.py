@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from components.data.arrays import SUBSETS, Split, Subset, open_split
-from components.data.dataset import Examples, SplitConfig
-from components.data.datasets import voc
-from components.data.download import download
+from components.data.arrays import SUBSETS, Split, Subset
 from components.data.formats.voc_xml import parse
-from components.data.split import split, split_rows
+from components.data.kind import Examples, SplitConfig
+from components.data.kinds import boxes as voc
+from components.data.split import split_rows
 from components.errors import AnnotationError, UserError
 from components.params import params
-from tests.conftest import MIRROR, needs_mirror, with_source
+from tests.conftest import MIRROR, needs_mirror, split_of, with_source
 from tests.data.test_images import STORED
 
 SIDE = 32
@@ -288,33 +287,41 @@ def test_what_lacks_its_other_half_is_counted_and_skipped(config: voc.Config, to
     assert kinds(examples) == {"no image": (1, ["a.xml"], False), "no annotation": (1, ["b"], False)}
 
 
+def published(examples: Examples) -> list[int] | None:
+    """The number of each image's subset."""
+    return None if examples.subsets is None else list(examples.subsets.tolist())
+
+
 def listed(top: Path, **parts: str) -> None:
     for part, names in parts.items():
         (top / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(names) + "\n")
 
 
 @pytest.mark.parametrize(
-    ("parts", "expected", "test_from"),
+    ("parts", "expected", "subsets"),
     [
         ({}, "abcdef", None),
         ({"trainval": "fb"}, "bf", None),
-        ({"train": "fb", "val": "c"}, "bcf", None),
+        ({"train": "fb"}, "bf", None),
+        ({"val": "fb"}, "bf", None),
+        ({"train": "fb", "val": "ac"}, "bfac", [0, 0, 1, 1]),
+        ({"train": "fb", "val": "ac", "test": "d"}, "bfacd", [0, 0, 1, 1, 2]),
         ({"train": "f", "val": "c", "trainval": "e"}, "e", None),
-        ({"test": "ca"}, "bdefac", 4),
-        ({"test": "ca", "trainval": "fba"}, "bfac", 2),
+        ({"test": "ca"}, "bdefac", [0, 0, 0, 0, 2, 2]),
+        ({"test": "ca", "trainval": "fba"}, "bfac", [0, 0, 2, 2]),
         ({"test": "xy", "trainval": "ab"}, "ab", None),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
 def test_the_lists_say_what_belongs_where(
-    parts: dict[str, str], expected: str, test_from: int | None, config: voc.Config, top: Path
+    parts: dict[str, str], expected: str, subsets: list[int] | None, config: voc.Config, top: Path
 ) -> None:
     for number, name in enumerate("abcdef"):
         add(top, name, xml(thing(name, (1, 1, number + 2, 9))))
     listed(top, **parts)
     examples = read(config, top)
     assert "".join(examples.classes[number] for number in examples.targets) == expected
-    assert examples.test_from == test_from
+    assert published(examples) == subsets
 
 
 @pytest.mark.parametrize(
@@ -355,7 +362,7 @@ def test_a_name_in_a_folder_is_not_another_folders(config: voc.Config, top: Path
     (top / "ImageSets/Main/trainval.txt").write_text("2007/1\n2007/2\n")
     (top / "ImageSets/Main/test.txt").write_text("2008/1\n")
     examples = read(config, top)
-    assert examples.test_from is None
+    assert published(examples) is None
     assert kinds(examples) == {"listed, but not there": (1, ["ImageSets/Main/test.txt: 2008/1"], False)}
 
 
@@ -366,7 +373,7 @@ def test_folders_named_after_parts_keep_the_published_split(config: voc.Config, 
         (tmp_path / "raw" / part / "ImageSets/Main").rmdir()
         (tmp_path / "raw" / part / "ImageSets").rmdir()
     examples = read(config, tmp_path / "raw" / "train")
-    assert (len(examples.inputs), examples.test_from) == (6, 4)
+    assert published(examples) == [0, 0, 0, 1, 2, 2]
     (tmp_path / "raw" / "train").rename(tmp_path / "raw" / "more")
     with pytest.raises(UserError, match="test is for testing by its name, and more speaks of no subset"):
         read(config, tmp_path / "raw" / "test")
@@ -395,19 +402,19 @@ def test_an_image_without_an_ending_and_what_is_none(config: voc.Config, top: Pa
 def test_a_test_subset_alone_is_refused(config: voc.Config, top: Path) -> None:
     add(top, "a")
     listed(top, test="a")
-    with pytest.raises(UserError, match="no image outside the data set's own test subset"):
+    with pytest.raises(UserError, match="no image outside the published test subset"):
         read(config, top)
 
 
 def test_nothing_that_is_wanted_is_one_message(config: voc.Config, top: Path) -> None:
     add(top, "a")
-    with pytest.raises(UserError, match=r"look at voc\.classes(.|\n)*1 x unknown class"):
+    with pytest.raises(UserError, match=r"look at data\.voc\.classes(.|\n)*1 x unknown class"):
         read(config, top, classes=("emu",))
 
 
 def test_a_folder_of_another_layout_is_one_message(config: voc.Config, tmp_path: Path) -> None:
     (tmp_path / "raw" / "Annotations").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"no folder with Annotations/\*\.xml and JPEGImages/"):
+    with pytest.raises(UserError, match=r"no folder with Annotations/\*\.xml and JPEGImages/ .* files is in it"):
         read(config, tmp_path / "raw")
 
 
@@ -431,18 +438,18 @@ def test_several_years_are_read_together_and_told_apart(config: voc.Config, top:
     Image.new("L", (WIDTH, HEIGHT)).save(later / "JPEGImages" / "a.jpg")
     examples = read(config, top)
     assert [examples.classes[number] for number in examples.targets] == ["dog", "emu", "cat"]
-    assert examples.test_from == 2
+    assert published(examples) == [0, 0, 2]
     assert kinds(examples) == {"greyscale": (1, ["VOCdevkit/VOC2012/a.jpg"], True)}
 
 
-@pytest.mark.parametrize("test_from", [None, 60])
-def test_classes_too_rare_to_share_are_drawn_as_one(test_from: int | None) -> None:
+@pytest.mark.parametrize("own", [None, np.repeat([0, 2], [60, 16])], ids=["none", "published"])
+def test_classes_too_rare_to_share_are_drawn_as_one(own: np.ndarray | None) -> None:
     targets = np.array([0] * 50 + [1] * 20 + [2, 3, 4, 5, 5, 6])
     config = SplitConfig(method="stratified", validation=0.2, test=0.2, seed=42)
-    rows = split_rows(targets, test_from, config, "voc.split", rare_classes_ok=True)
+    rows = split_rows(targets, own, config, "voc.split", rare_classes_ok=True)
     assert sorted(np.concatenate([rows[part] for part in SUBSETS])) == list(range(len(targets)))
     with pytest.raises(UserError):
-        split_rows(targets, test_from, config, "voc.split")
+        split_rows(targets, own, config, "voc.split")
 
 
 @pytest.mark.parametrize("counts", [[1] * 7, [5, 1], [3, 3, 1], [1, 30], [2, 2, 2, 2]], ids=str)
@@ -462,14 +469,12 @@ def test_any_mix_of_rare_classes_can_be_split(counts: list[int], fraction: float
 
 def opened(committed: params.Params, source: str, tmp_path: Path) -> Split:
     settings = with_source(committed, "voc", source)
-    download("voc", settings, tmp_path / "raw")
-    split("voc", settings, tmp_path / "raw", tmp_path / "split")
-    return open_split(tmp_path / "split")
+    return split_of("voc", settings, tmp_path)
 
 
 @needs_mirror
 def test_the_mirrors_subset_is_400_images_of_20_classes(committed: params.Params, tmp_path: Path) -> None:
-    found = opened(committed, (MIRROR / "VOC2007_subset.tar").as_uri(), tmp_path)
+    found = opened(committed, str(MIRROR / "VOC2007_subset.tar"), tmp_path)
     assert len(found.classes) == 20
     assert found.arrays["inputs"].shape == (400, 3, 300, 300)
     assert {part: len(rows) for part, rows in found.rows.items()} == {"train": 256, "validation": 64, "test": 80}

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from components.data.arrays import Split, open_split, save_split
-from components.data.dataset import Examples
-from components.data.datasets import reviews
+from components.data.kind import Examples
+from components.data.kinds import texts as reviews
+from components.data.preprocess import preprocess
 from components.data.split import split
 from components.data.synthetic import reviews as synthetic_reviews
-from components.data.text import stage, vocabulary
+from components.data.text import vocabulary
 from components.data.text.vocabulary import (
     FIRST,
     PADDING,
@@ -45,7 +46,7 @@ def test_no_word_of_the_validation_or_test_subset_leaks_into_the_vocabulary(
     (tmp_path / "raw").mkdir()
     pd.DataFrame(table).to_csv(tmp_path / "raw" / "table.csv", index=False)
     (tmp_path / "raw" / "source.json").write_text('{"source": "table.csv"}')
-    stage.prepare("reviews", committed, tmp_path / "raw", tmp_path / "text", tmp_path / "plots", tmp_path / "m.json")
+    preprocess("reviews", committed, tmp_path / "raw", tmp_path / "text")
     split("reviews", committed, tmp_path / "text", tmp_path / "split")
     found = open_split(tmp_path / "split")
     assert found.text is not None
@@ -127,4 +128,4 @@ def test_a_vocabulary_with_no_word_names_the_setting(committed: params.Params, m
 
 def test_text_without_the_text_stage_says_what_makes_it(committed: params.Params, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
-        reviews.read(committed.sections["reviews"], tmp_path, tmp_path)  # type: ignore[arg-type]
+        reviews.examples(committed.sections["reviews"], tmp_path, tmp_path)  # type: ignore[arg-type]

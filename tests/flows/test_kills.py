@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, synthetic
 from tests.flows.served import Served, waited_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(600)]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(600)]
 def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A project whose CNN trains for minutes, served without a schedule."""
     project = Project(tmp_path_factory.mktemp("training") / "project")
-    project.change(mnist__source="synthetic", cnn__epochs=400, cnn__batch_size=4)
+    project.change(mnist__source=synthetic("mnist"), cnn__epochs=400, cnn__batch_size=4)
     assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     yield Served(project)
     project.end()

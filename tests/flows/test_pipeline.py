@@ -15,14 +15,24 @@ import pytest
 
 from components.cluster.joining import free_port
 from tests.code.modules import recorded, recording
-from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, with_small_images
+from tests.conftest import AUTOENCODERS, PRETRAINED, TEXTS, Project, lines_until, synthetic, with_small_images
 
-WHOLE_PIPELINE_SECONDS = 1500  # 50 stages; most often a third of this
+WHOLE_PIPELINE_SECONDS = 1500  # 54 stages; most often a third of this
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(2 * WHOLE_PIPELINE_SECONDS)]
 
 MODELS = ("prepare", "train", "evaluate")
+DATA = ("mnist", "fashion", "flowers", "voc", "reviews")
 STUDIES = ("reuse", "manifold", "anomaly", "gradient_reach")
-STAGES = ("code", "download@mnist", "split@mnist", "prepare@cnn", "train@cnn", "evaluate@cnn", "report")
+STAGES = (
+    "code",
+    "download@mnist",
+    "preprocess@mnist",
+    "split@mnist",
+    "prepare@cnn",
+    "train@cnn",
+    "evaluate@cnn",
+    "report",
+)
 CNN = "evaluate@cnn"
 MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *("train/worker", "train/process_group", "train/progress_file"),  # by several workers
@@ -30,13 +40,18 @@ MAY_BE_NEEDED = {  # imported in functions, by a run of another size
     *(f"cluster/{name}" for name in ("joining", "placement", "settings", "storage", "folders")),
     *("process/cores", "data/text/parallel"),
     # By texts, which a download leaves unread.
-    *("data/changed_source", "data/formats/folders", "data/formats/text_files"),
+    *(f"data/formats/{name}" for name in ("csv_table", "image_table", "json_table", "table_files", "tables")),
+    *("data/formats/folders", "data/formats/text_files"),
     *("data/text/stage", "data/text/rows", "data/text/words", "plots/tables", "plots/metric", "made_once"),
 }
 OTHERS = (
-    *(f"{stage}@{data}" for stage in ("download", "split") for data in ("fashion", "flowers", "reviews", "voc")),
+    *(
+        f"{stage}@{data}"
+        for stage in ("download", "preprocess", "split")
+        for data in ("fashion", "flowers", "reviews", "voc")
+    ),
     *(f"study@{study}" for study in STUDIES),
-    *("none", "text@reviews", "baseline@tfidf", "weights@efficientnet_lite0"),
+    *("none", "baseline@tfidf", "weights@efficientnet_lite0"),
     *(
         f"{stage}@{model}"
         for stage in ("prepare", "train", "evaluate")
@@ -49,7 +64,7 @@ OTHERS = (
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project whose whole pipeline has run once, on few images and from no weights, and what that printed."""
     project = with_small_images(tmp_path_factory.mktemp("ran"), has_run_before=False)
-    project.change(mnist__source="synthetic", cnn__epochs=2, reviews__source="synthetic")
+    project.change(mnist__source=synthetic("mnist"), cnn__epochs=2, reviews__source=synthetic("reviews"))
     project.change(**{f"{model}__epochs": 1 for model in (*PRETRAINED, *TEXTS, *AUTOENCODERS)})
     project.change(reuse__steps=20, reuse__seeds=1, manifold__epochs=1, gradient_reach__training_steps=2)
     modules = recording(project.folder.parent / "modules")
@@ -93,7 +108,7 @@ def test_a_comment_runs_the_code_stage_alone(ran: tuple[Project, str]) -> None:
     with (project.folder / "components/train/loop.py").open("a") as file:
         file.write("# Nothing.\n")
     planned = project.run("flows.pipeline", "--plan").stdout
-    assert "Nothing to do: all 50 stages are up to date." in planned
+    assert "Nothing to do: all 54 stages are up to date." in planned
     done = project.run("dvc", "repro")
     assert "Data and pipelines are up to date" in done.stdout
 
@@ -118,7 +133,7 @@ def test_dvc_shows_the_metrics_and_the_plots(ran: tuple[Project, str]) -> None:
     project, _ = ran
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
     found = {Path(file).stem: own["data"] for file, own in metrics[""]["data"].items()}
-    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS, *STUDIES, "reviews", "tfidf"}
+    assert set(found) == {"cnn", *PRETRAINED, *TEXTS, *AUTOENCODERS, *STUDIES, *DATA, "tfidf"}
     assert 0 <= found["cnn"]["accuracy"] <= 1
     assert 0 <= found["ssd"]["map_50"] <= 1
     done = project.run("dvc", "plots", "show", "--out", "shown")
@@ -185,7 +200,7 @@ def test_every_family_is_swept_by_one_line(model: str, ran: tuple[Project, str],
 def test_a_target_runs_only_what_it_needs(project: Project) -> None:
     done = project.run("flows.pipeline", "split@mnist")
     assert done.returncode == 0, done.stdout
-    assert outcomes(done.stdout) == dict.fromkeys(STAGES[:3], "ran")
+    assert outcomes(done.stdout) == dict.fromkeys(STAGES[:4], "ran")
 
 
 def test_ctrl_c_ends_every_process_in_seconds_and_the_same_command_goes_on(project: Project) -> None:
@@ -201,7 +216,7 @@ def test_ctrl_c_ends_every_process_in_seconds_and_the_same_command_goes_on(proje
 
     done = project.run("flows.pipeline", CNN)
     assert "going on after epoch" in done.stdout
-    before = dict.fromkeys((*STAGES[:4], "none"), "unchanged")
+    before = dict.fromkeys((*STAGES[:5], "none"), "unchanged")
     assert outcomes(done.stdout) == before | dict.fromkeys(("train@cnn", CNN), "ran")
 
 
@@ -213,10 +228,28 @@ def test_an_unknown_target_is_refused(project: Project) -> None:
 
 
 def test_a_stage_that_fails_is_named_with_its_own_message_and_nothing_follows_it(project: Project) -> None:
-    project.change(mnist__source=str(project.folder / "nowhere"))
+    (project.folder / "own").mkdir()
+    (project.folder / "own" / "notes.txt").write_text("no digits")
+    project.change(mnist__source="own")
     done = project.run("flows.pipeline", CNN)
     assert done.returncode == 1
-    assert "download@mnist failed" in done.stdout
-    assert "mnist.source" in done.stdout.splitlines()[-1]
+    assert "preprocess@mnist failed" in done.stdout
+    assert "there is no train-images-idx3-ubyte.gz in it" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
-    assert not (project.folder / "data/raw/mnist").exists()
+    assert not (project.folder / "data/preprocessed/mnist").exists()
+
+
+def test_a_source_that_is_not_there_is_told_before_anything_runs_unless_it_was_read(project: Project) -> None:
+    own = project.folder / "own.yaml"
+    own.write_text("generator: digits\n")
+    project.change(mnist__source="own.yaml")
+    assert project.run("dvc", "repro", "split@mnist").returncode == 0
+    own.unlink()
+    done = project.run("flows.pipeline", "split@mnist")
+    assert done.returncode == 0, done.stdout
+    assert "data.mnist.source: own.yaml is not there; what was read of it before is used" in done.stdout
+    project.change(fashion__source="nowhere")
+    done = project.run("flows.pipeline", "split@fashion")
+    assert done.returncode == 1
+    assert "data.fashion.source: nowhere: there is no such file or folder" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout

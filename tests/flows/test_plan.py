@@ -35,9 +35,9 @@ def test_a_plan_names_each_stage_its_reason_and_the_time_that_it_took(small: Pro
     assert "2 of which no time is known" in planned(small, {})
     assert small.run("dvc", "repro").returncode == 0
     assert planned(small, {}) == "Nothing to do: all 2 stages are up to date."
-    small.change(source="full")
+    small.change(profile="full")
     said = planned(small, {"first": 70, "second": 5})
-    assert "first   1 min 10 s  source changed" in said
+    assert "first   1 min 10 s  profile: sample → full" in said
     assert "second        5 s  after first" in said
     assert "2 of 2 stages would run, or come from DVC's cache, 2 side by side: about 1 min 15 s" in said
 
@@ -47,6 +47,21 @@ def test_a_lost_output_and_a_changed_dependency_are_told_apart(small: Project) -
     (small.folder / "in.txt").write_text("two")
     (small.folder / "second.txt").unlink()
     assert reasons(small.folder) == {"first": ["in.txt changed"], "second": ["its output second.txt is gone"]}
+
+
+def test_a_key_inside_an_entry_is_named_with_both_values(small: Project) -> None:
+    (small.folder / "dvc.yaml").write_text("stages: {first: {cmd: echo 1, params: [models.cnn, data]}}")
+    assert small.run("dvc", "repro").returncode == 0
+    small.change(cnn__dropout=0.4, cnn__epochs=3, voc__side=64)
+    small.change(mnist__split={"seed": 7})
+    assert reasons(small.folder) == {
+        "first": [
+            "models.cnn.dropout: 0.25 → 0.4",
+            "models.cnn.epochs: 3 is new",
+            'data.mnist.split: {"seed": 7} is new',
+            "data.voc.side: 300 → 64",
+        ]
+    }
 
 
 def test_code_that_changed_is_told_as_such(small: Project) -> None:
@@ -87,8 +102,8 @@ def schema() -> dict[str, Any]:
     [
         {},
         {"models": {"cnn": {"dropout": 0.4, "filters": [8, 8]}}},
-        {"source": "full"},
-        {"mnist": {"split": {"validation": 0.1}}},
+        {"profile": "full"},
+        {"data": {"mnist": {"split": {"validation": 0.1}}}},
         {"search": {"trials": 4}},
     ],
 )

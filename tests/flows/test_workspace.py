@@ -71,6 +71,21 @@ def test_a_file_of_any_name_is_copied(small: Project, name: str) -> None:
         assert (folder / "notes" / name).read_text() == "text"
 
 
+def test_a_source_that_the_copy_lacks_is_named_whole(small: Project, tmp_path: Path) -> None:
+    """One beside the project, and one in it that git ignores; a source file is copied."""
+    for folder in (tmp_path / "photos", small.folder / "own"):
+        folder.mkdir()
+        (folder / "1.jpg").write_text("1")
+    with (small.folder / ".gitignore").open("a") as opened:
+        opened.write("/own\n")
+    small.change(flowers__source="../photos", voc__source="own")
+    with workspace(small.folder, ".runs", OTHER, print) as folder:
+        entries = YAML(typ="safe").load((folder / "params.yaml").read_text())["data"]
+        assert entries["flowers"]["source"] == str(tmp_path / "photos")
+        assert entries["voc"]["source"] == str(small.folder / "own")
+        assert (folder / entries["mnist"]["source"]).is_file()
+
+
 def test_a_copy_shares_the_cache_that_the_user_configured(small: Project, tmp_path: Path) -> None:
     assert small.run("dvc", "cache", "dir", "--local", str(tmp_path / "larger disk")).returncode == 0
     with workspace(small.folder, ".runs", OTHER, print) as folder:

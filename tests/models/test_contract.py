@@ -14,7 +14,7 @@ import torch
 from ruamel.yaml import YAML
 
 from components.data.arrays import Split
-from components.data.dataset import load_dataset
+from components.data.kind import load_kind
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of
 from components.models import artifact
@@ -27,10 +27,10 @@ from components.params.section import Section
 from components.train.loop import fit
 from tests.conftest import CPU, REPO
 
-PACKAGES = (declarations.MODELS, declarations.DATASETS, declarations.BASELINES, declarations.STUDIES)
-FAMILIES, SETS = declared_in(declarations.MODELS), declared_in(declarations.DATASETS)
+PACKAGES = (declarations.MODELS, declarations.KINDS, declarations.BASELINES, declarations.STUDIES)
+FAMILIES, KINDS = declared_in(declarations.MODELS), declared_in(declarations.KINDS)
 BASELINES, STUDIES = declared_in(declarations.BASELINES), declared_in(declarations.STUDIES)
-GIVEN = {"family", "kind", "data", "start", "model", "others", "timm"}  # what every entry has to say
+GIVEN = {"source", "family", "kind", "data", "start", "model", "others", "timm"}  # what every entry has to say
 
 
 def stages() -> dict[str, Any]:
@@ -40,7 +40,7 @@ def stages() -> dict[str, Any]:
 
 def test_there_are_models_and_sets() -> None:
     assert FAMILIES
-    assert SETS
+    assert KINDS
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -57,15 +57,9 @@ def test_dvc_yaml_names_no_model_no_study_and_no_baseline(committed: params.Para
         assert not re.search(rf"\b{name}\b", text), name
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_data_set_is_a_file_a_section_and_its_lines_in_dvc_yaml(name: str, committed: params.Params) -> None:
-    assert load_dataset(name).name == name
-    assert name in committed.sections
-    assert name in stages()["download"]["foreach"]
-    assert name in stages()["split"]["foreach"]
-    texts = load_dataset(name).texts is not None
-    assert (name in stages()["text"]["foreach"]) == texts
-    assert stages()["split"]["foreach"][name] == f"${{paths.{'text' if texts else 'raw'}}}/{name}"
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_data_is_a_file(kind: str) -> None:
+    assert callable(load_kind(kind).preprocess)
 
 
 @pytest.mark.parametrize("kind", BASELINES)

@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.baselines import tfidf
-from components.data.arrays import Split, open_split
-from components.data.download import download
-from components.data.split import split
-from components.data.text import stage
+from components.data.arrays import Split
 from components.data.text.vocabulary import FIRST, ids_by_word
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.word2vec import nearest_words
@@ -18,7 +15,7 @@ from components.models.families import lstm, word2vec
 from components.models.families.word2vec import Word2Vec
 from components.params import params
 from components.train.loop import Training, fit, validate
-from tests.conftest import CPU, with_source
+from tests.conftest import CPU, split_of, with_source
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +36,7 @@ SENSIBLE = {  # words that a reader would call near; two lemmas of one thing, or
 @pytest.fixture(scope="module")
 def reviews(committed: params.Params, tmp_path_factory: pytest.TempPathFactory) -> Split:
     folder = tmp_path_factory.mktemp("reviews")
-    settings = with_source(committed, "reviews", "sample")
-    download("reviews", settings, folder / "raw")
-    stage.prepare("reviews", settings, folder / "raw", folder / "text", folder / "plots", folder / "metrics.json")
-    split("reviews", settings, folder / "text", folder / "split")
-    return open_split(folder / "split")
+    return split_of("reviews", with_source(committed, "reviews", "sample"), folder)
 
 
 @pytest.fixture(scope="module")

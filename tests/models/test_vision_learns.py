@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from components.data.arrays import Split, open_split
-from components.data.download import download
-from components.data.split import split
 from components.evaluate.evaluation import evaluation_of
 from components.evaluate.stage import evaluate
 from components.models import artifact
@@ -19,7 +17,7 @@ from components.models.task import load_task
 from components.params import params
 from components.prepare import features, weights
 from components.train.loop import Training, fit
-from tests.conftest import CPU, MIRROR, needs_mirror, with_source
+from tests.conftest import CPU, MIRROR, needs_mirror, split_of, with_source
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +27,7 @@ class Stages:
 
     def __init__(self, folder: Path, settings: params.Params, source: str) -> None:
         self.folder, self.settings = folder, with_source(settings, "voc", source)
-        download("voc", self.settings, folder / "raw")
-        split("voc", self.settings, folder / "raw", folder / "split")
+        split_of("voc", self.settings, folder)
 
     @property
     def split(self) -> Split:

@@ -55,7 +55,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         setting(models__cnn__droput=0.5),
         ["models.cnn.droput: unknown key", "did you mean models.cnn.dropout?"],
     ),
-    "a nested typo": (setting(mnist__split__methd="head"), ["did you mean mnist.split.method?"]),
+    "a nested typo": (setting(data__mnist__split__methd="head"), ["did you mean data.mnist.split.method?"]),
     "a wrong type": (setting(models__cnn__epochs="ten"), ["models.cnn.epochs: 'ten'", "an integer >= 1"]),
     "a number as text": (setting(models__cnn__epochs="10"), ["models.cnn.epochs: '10'"]),
     "a truth value for a number": (setting(models__cnn__epochs=True), ["models.cnn.epochs"]),
@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     ),
     "a missing section": (setting(paths=None), ["paths: missing"]),
     "an unknown section": (setting(model__x=1), ["model: unknown section; did you mean models?"]),
-    "a section that is a number": (setting(mnist=3), ["mnist: expected a section"]),
+    "a section that is a number": (setting(evaluation=3), ["evaluation: expected a section"]),
     "a group that is a list": (setting(studies=[1]), ["studies: expected entries", "{} for none"]),
     "an entry that is a number": (setting(models__cnn=3), ["models.cnn: expected an entry with family: one of"]),
     "a name with a capital": (
@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     ),
     "a name of a data set": (
         setting(models__mnist={"family": "cnn", "data": "mnist", "start": "none"}),
-        ["models.mnist: the name is taken by mnist, a section of this file"],
+        ["models.mnist: the name is taken by data.mnist"],
     ),
     "an unknown data set": (
         setting(models__cnn__data="mnits"),
@@ -130,15 +130,31 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         setting(models__lstm__encoding="integer"),
         ["models.lstm.start: word2vec is a word2vec; with encoding: integer words have no vectors"],
     ),
+    "data of a kind that the family is not for": (
+        setting(models__lstm__data="mnist"),
+        ["models.lstm.data: mnist has the kind digits; lstm takes texts; there are: reviews"],
+    ),
+    "images without boxes for a detector": (
+        setting(models__ssd__data="flowers"),
+        ["models.ssd.data: flowers has the kind images; ssd takes boxes; there are: voc"],
+    ),
+    "a baseline of texts on images": (
+        setting(baselines__tfidf__data="mnist"),
+        ["baselines.tfidf.data: mnist has the kind digits; tfidf takes texts"],
+    ),
+    "a study of a model that it is not for": (
+        setting(studies__manifold__model="cnn"),
+        ["studies.manifold.model: cnn has the family cnn; manifold takes vae; there are: vae"],
+    ),
     "a key that the start decides": (
         setting(models__transfer__backbone="resnet18"),
         ["models.transfer.backbone: unknown key; an entry of backbones says it"],
     ),
     "a language nobody knows": (
-        setting(reviews__steps__lemmas="xx"),
+        setting(data__reviews__steps__lemmas="xx"),
         ["steps.lemmas: 'xx'", "simplemma knows"],
     ),
-    "a step that is not there": (setting(reviews__steps__htm=True), ["did you mean reviews.steps.html?"]),
+    "a step that is not there": (setting(data__reviews__steps__htm=True), ["did you mean data.reviews.steps.html?"]),
     "a sweep of no model": (setting(sweep__sdd={"l2": {"uniform": [0.1, 0.2]}}), ["did you mean sweep.ssd?"]),
     "a range of no key": (
         setting(sweep__cnn__droput={"uniform": [0.2, 0.5]}),
@@ -186,7 +202,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         ["cnn: the file has the form of an earlier version", "docs/migration.md"],
     ),
     "not YAML": (lambda text: text + "\n  : : {[\n", ["not YAML", "line"]),
-    "a key twice": (lambda text: text + "\nsource: full\n", ["not YAML", "source"]),
+    "a key twice": (lambda text: text + "\nprofile: full\n", ["not YAML", "profile"]),
     "a list": (lambda _: "- 1\n- 2\n", ["expected sections", "list"]),
     "an empty file": (lambda _: "", ["the file is empty"]),
     "not text": (lambda _: "\udcff\udcfe", ["cannot be read"]),
@@ -217,7 +233,7 @@ def test_a_wrong_file_is_one_message_and_exit_2(
 
 def test_every_fault_is_named_with_its_path_value_and_what_is_allowed(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(setting(models__cnn__momentum=-1, models__cnn__seed=-5, mnist__split__seed=-5)(COMMITTED))
+    file.write_text(setting(models__cnn__momentum=-1, models__cnn__seed=-5, data__mnist__split__seed=-5)(COMMITTED))
     with pytest.raises(ParamsError) as raised:
         params.load(file)
     lines = str(raised.value).splitlines()
@@ -284,8 +300,8 @@ def test_a_file_that_was_checked_before_brings_no_torch_for_a_data_sets_section(
     assert "torch" in modules_after_loading(tmp_path, "pass")
     again = modules_after_loading(tmp_path, "assert settings.sections['mnist'].split.validation == 0.2")
     assert not {"torch", "pandas", "sklearn"} & again
-    assert "components.data.datasets.mnist" in again
-    assert "components.data.datasets.voc" not in again
+    assert "components.data.kinds.digits" in again
+    assert "components.data.kinds.boxes" not in again
 
 
 def test_a_checked_file_has_the_same_sections_as_one_that_is_checked(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ print(code, *sys.modules)
 """
 IMPORTED = """
 import sys, {module}
-from components.data.dataset import load_dataset
-from components.params.declarations import DATASETS, declared_in
-for name in declared_in(DATASETS):
-    load_dataset(name)
+from components.data.kind import load_kind
+from components.params.declarations import KINDS, declared_in
+for name in declared_in(KINDS):
+    load_kind(name)
 print("torch" in sys.modules)
 """
 
@@ -56,7 +56,7 @@ def test_a_wrong_argument_is_told_as_soon() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["data.download", "data.split", "data.text.__main__", "baselines.__main__", "report.__main__"]
+    "command", ["data.download", "data.split", "data.preprocess", "baselines.__main__", "report.__main__"]
 )
 def test_a_stage_without_a_network_is_imported_without_torch(command: str) -> None:
     code = IMPORTED.format(module=f"components.{command}")

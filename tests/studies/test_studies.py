@@ -13,9 +13,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from components.data.arrays import Split, open_split
-from components.data.download import download
-from components.data.split import split as make_split
+from components.data.arrays import Split
 from components.errors import UserError
 from components.models import artifact
 from components.models.artifact import Artifact
@@ -25,7 +23,7 @@ from components.models.task import TrainingConfig, load_task
 from components.params import params
 from components.studies import anomaly, manifold, reuse
 from components.train.loop import Training, fit
-from tests.conftest import CPU, MIRROR, REPO, needs_mirror, with_source
+from tests.conftest import CPU, MIRROR, REPO, needs_mirror, split_of, with_source
 
 Train = Callable[[str], Artifact]
 
@@ -114,9 +112,7 @@ def test_an_encoder_that_saw_no_labels_helps_where_one_in_a_hundred_has_one(
     committed: params.Params, tmp_path: Path
 ) -> None:
     settings = with_source(committed, "mnist", str(MIRROR / "mnist"))
-    download("mnist", settings, tmp_path / "raw")
-    make_split("mnist", settings, tmp_path / "raw", tmp_path / "split")
-    whole = open_split(tmp_path / "split")
+    whole = split_of("mnist", settings, tmp_path)
     rows = {part: own[:count] for (part, own), count in zip(whole.rows.items(), (8000, 500, 4000), strict=True)}
     split = replace(whole, rows=rows)
     config, section = committed.sections["reuse"], committed.sections["autoencoder"].model_copy(update={"epochs": 10})

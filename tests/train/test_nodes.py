@@ -13,7 +13,8 @@ import pytest
 
 from components.cluster import settings
 from components.cluster.joining import free_port
-from tests.conftest import SECRET, Environment, Project, contents, files_with, lines_until
+from components.data.arrays import open_split
+from tests.conftest import SECRET, Environment, Project, contents, files_with, lines_until, synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -24,8 +25,12 @@ EPOCHS = 6
 def pushed(tmp_path_factory: pytest.TempPathFactory, s3: Environment) -> Iterator[Project]:
     """A project whose split data are in a DVC remote on S3."""
     project = Project(tmp_path_factory.mktemp("first") / "project")
-    project.change(mnist__source="synthetic", cnn__epochs=EPOCHS, cnn__batch_size=8)
-    for command in ("remote add --default s3 s3://bucket/dvc", "repro split@mnist", "push split@mnist"):
+    project.change(mnist__source=synthetic("mnist"), cnn__epochs=EPOCHS, cnn__batch_size=8)
+    for command in (
+        "remote add --default s3 s3://bucket/dvc",
+        "repro split@mnist",
+        "push preprocess@mnist split@mnist",
+    ):
         done = project.run("dvc", *command.split(), **s3)
         assert done.returncode == 0, done.stdout
     yield project
@@ -38,16 +43,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory, pushed: Project, s3: Environ
     project = Project(tmp_path_factory.mktemp("second") / "project")
     for name in ("params.yaml", "dvc.lock", ".dvc/config"):
         shutil.copyfile(pushed.folder / name, project.folder / name)
-    done = project.run("dvc", "pull", "split@mnist", **s3)
+    done = project.run("dvc", "pull", "preprocess@mnist", "split@mnist", **s3)
     assert done.returncode == 0, done.stdout
     yield project
     project.end()
 
 
 def test_dvc_pulls_from_s3_what_was_pushed_there(pushed: Project, clone: Project) -> None:
-    found = contents(clone.folder / "data/split/mnist")
-    assert "inputs.npy" in found
-    assert found == contents(pushed.folder / "data/split/mnist")
+    for step in ("preprocessed", "split"):
+        assert contents(clone.folder / f"data/{step}/mnist") == contents(pushed.folder / f"data/{step}/mnist")
+    assert len(open_split(clone.folder / "data/split/mnist").arrays["inputs"]) == 1200
 
 
 @pytest.fixture
@@ -96,8 +101,9 @@ def test_a_node_without_data_trains_and_another_machine_goes_on_after_a_kill(
     assert "training on 2 workers with 1 CPU core each" in said
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
-    fetched = [folder for folder in (tmp_path / "cache").iterdir() if folder.is_dir()]
-    assert [contents(folder) for folder in fetched] == [contents(pushed.folder / "data/split/mnist")]
+    fetched = [contents(folder) for folder in (tmp_path / "cache").iterdir() if folder.is_dir()]
+    parts = [contents(pushed.folder / f"data/{step}/mnist") for step in ("preprocessed", "split")]
+    assert sorted(fetched, key=sorted) == sorted(parts, key=sorted)
 
     again = clone.run("components.train", "cnn", **s3, **two_nodes)
     assert again.returncode == 0, again.stdout

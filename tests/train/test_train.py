@@ -25,7 +25,7 @@ from components.prepare.stage import training_split
 from components.prepare.start import resolved, weights_folder
 from components.prepare.weights import load_weights
 from components.train.loop import fit
-from tests.conftest import CPU, Project, lines_until, with_small_images
+from tests.conftest import CPU, Project, lines_until, synthetic, with_small_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -39,7 +39,7 @@ DVC_TRAIN = ("dvc", "repro", "--single-item", "--force", "train@cnn")  # forced:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with its data split, whose epochs take about half a second."""
     project = Project(tmp_path_factory.mktemp("prepared") / "project")
-    project.change(mnist__source="synthetic", cnn__epochs=EPOCHS, cnn__batch_size=4)
+    project.change(mnist__source=synthetic("mnist"), cnn__epochs=EPOCHS, cnn__batch_size=4)
     assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     return project
 

@@ -20,7 +20,7 @@ import pytest
 
 from components.cluster.joining import free_port
 from components.data.arrays import open_split, save_split
-from tests.conftest import SECRET, Environment, Project, files_with, lines_until
+from tests.conftest import SECRET, Environment, Project, files_with, lines_until, synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
@@ -31,7 +31,7 @@ SPACE = {"learning_rate": {"log_uniform": [0.0005, 0.02]}, "dropout": {"uniform"
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project of synthetic digits, split, with a small space."""
     project = Project(tmp_path_factory.mktemp("sweep") / "project")
-    project.change(mnist__source="synthetic", cnn__epochs=4, sweep__cnn=SPACE, search__grace=2)
+    project.change(mnist__source=synthetic("mnist"), cnn__epochs=4, sweep__cnn=SPACE, search__grace=2)
     assert project.run("dvc", "repro", "prepare@cnn").returncode == 0
     yield project
     project.end()

@@ -222,3 +222,10 @@ def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
     if greys.min() < 0 or greys.max() > 65535:
         raise ValueError("its greys have more than 16 bits")
     return Image.fromarray(((greys.clip(max=most) * 255 + most // 2) // most).astype(np.uint8))
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (…, 3, height, width) → (…, 1, height, width), the luma of ITU-R BT.601."""
+    weights = np.array([0.299, 0.587, 0.114])
+    luma: np.ndarray = np.tensordot(np.moveaxis(pixels, -3, -1), weights, axes=1)
+    return luma.round().astype(np.uint8)[..., None, :, :]

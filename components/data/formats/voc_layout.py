@@ -10,79 +10,73 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.data.findings import Findings
 from components.data.formats import images
+from components.data.formats.annotations import Annotation, Entry
 from components.data.formats.folders import files_below, subset_in
-from components.errors import UserError
+from components.data.formats.voc_xml import parse
+from components.errors import AnnotationError, UserError
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
 XML = ".xml"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An image and its XML file.
-
-    name:   of both, below their folders and without an ending.
-    prefix: what goes before their names where data sets of several years are read.
-    """
-
-    xml: Path
-    image: Path
-    name: str
-    prefix: str
-    test: bool
+def tops_in(folder: Path) -> list[Path]:
+    """The folders in this layout at or below a folder."""
+    return [top for path in sorted(folder.rglob(ANNOTATIONS)) if _annotations(top := path.parent)]
 
 
 def entries_in(folder: Path, key: str, findings: Findings) -> Iterator[Entry]:
-    """Every image with an XML file, by folder and name, those of the data sets' own test subsets last.
+    """Every image with an XML file, by folder and name.
 
-    key: the key of params.yaml that names the folder, for the message of the UserError where there is none.
+    key: the key of params.yaml that names `folder`, for the message of the UserError where it cannot be told which of
+    several folders in this layout are for testing.
     """
-    tops = [top for path in sorted(folder.rglob(ANNOTATIONS)) if _annotations(top := path.parent)]
-    if not tops:
-        raise UserError(f"{folder}: no folder with {ANNOTATIONS}/*.xml and {IMAGES}/ is in it; {key} must name one")
-    learning: list[Entry] = []
-    test: list[Entry] = []
-    tests = _test_tops(tops, folder, key)
+    tops = tops_in(folder)
+    by_name = _subsets_of(tops, folder, key)
     for top in tops:
         prefix = f"{top.relative_to(folder).as_posix()}/" if len(tops) > 1 else ""
         annotations, image_files = _annotations(top), _image_files(top, prefix, findings)
-        own_test, rest = _parts(top / LISTS, prefix, {*annotations, *image_files}, {*annotations}, findings)
-        if top in tests:
-            own_test, rest = rest, set()
+        lists = _lists(top / LISTS, prefix, {*annotations, *image_files}, {*annotations}, findings)
+        subsets = dict.fromkeys(annotations, by_name[top]) if top in by_name else lists
         for name in sorted({*image_files} - {*annotations}):
             findings.add("no annotation", f"{prefix}{name}", kept=False)
-        for name in sorted((own_test | rest) & {*annotations}):
+        for name in sorted(subsets.keys() & {*annotations}):
+            told_in = f"{prefix}{name}{annotations[name].suffix}"
             if name in image_files:
-                entry = Entry(annotations[name], image_files[name], name, prefix, name in own_test)
-                (test if entry.test else learning).append(entry)
+                called = f"{prefix}{name}{image_files[name].suffix}"
+                yield Entry(image_files[name], called, told_in, subsets[name], said_in(annotations[name]))
             else:
-                findings.add("no image", f"{prefix}{name}{XML}", kept=False)
-        for name in sorted({*image_files} & {*annotations} - own_test - rest):
+                findings.add("no image", told_in, kept=False)
+        for name in sorted({*image_files} & {*annotations} - subsets.keys()):
             findings.add("in no list", f"{prefix}{name}", kept=False)
-    yield from learning
-    yield from test
 
 
-def _test_tops(tops: Sequence[Path], folder: Path, key: str) -> set[Path]:
-    """Of several folders without lists those whose names say that they are for testing.
+def said_in(xml: Path) -> Annotation | AnnotationError:
+    """The annotation in an XML file, or what is wrong with it."""
+    try:
+        return parse(xml)
+    except AnnotationError as error:
+        return error
+
+
+def _subsets_of(tops: Sequence[Path], folder: Path, key: str) -> dict[Path, str]:
+    """Of several folders the subset that each is, by its name; nothing where none is said to be for testing.
 
     Raises UserError where that is said of some, and the others' names speak of no subset.
     """
-    subsets = {top: subset_in(top.name) for top in tops if not (top / LISTS).is_dir()}
+    subsets = {top: subset for top in tops if not (top / LISTS).is_dir() and (subset := subset_in(top.name))}
     tests = {top for top, subset in subsets.items() if subset == "test"}
-    others = [top for top in tops if not subsets.get(top)]
+    others = [top for top in tops if top not in subsets]
     if tests and others:
         names = [", ".join(str(top.relative_to(folder)) for top in own) for own in (sorted(tests), others)]
         raise UserError(
             f"{folder}: {names[0]} is for testing by its name, and {names[1]} speaks of no subset; name each after its "
             f"subset (train, val or test), give each its {LISTS}, or point {key} at one of them"
         )
-    return tests if len(tops) > 1 else set()
+    return subsets if len(tops) > 1 and not others else {}
 
 
 def _annotations(top: Path) -> dict[str, Path]:
@@ -109,31 +103,36 @@ def _name(file: Path, top: Path) -> str:
     return file.relative_to(top).with_suffix("").as_posix() if file.suffix else file.relative_to(top).as_posix()
 
 
-def _parts(
-    lists: Path, prefix: str, known: set[str], annotated: set[str], findings: Findings
-) -> tuple[set[str], set[str]]:
-    """(names of the test subset, of the rest), as the lists in a folder say; without lists the rest is all.
+def _lists(lists: Path, prefix: str, known: set[str], annotated: set[str], findings: Findings) -> dict[str, str]:
+    """Name → its subset as the lists in a folder say, "" of what is to learn from; without lists that is all.
 
+    Of trainval.txt, as VOC's own have, validation rows are drawn; of train.txt and val.txt without it, val.txt is kept.
     known: the names of all images and annotations. What a list names beside them is a finding.
     """
     counts = Counter(posixpath.basename(name) for name in known)
     shortened = {own: name for name in known if counts[own := posixpath.basename(name)] == 1}
 
-    def listed(*subsets: str) -> set[str] | None:
-        files = [file for subset in subsets if (file := lists / f"{subset}.txt").is_file()]
+    def listed(subset: str) -> set[str] | None:
+        file = lists / f"{subset}.txt"
+        if not file.is_file():
+            return None
         names: set[str] = set()
-        for file in files:
-            for line in filter(None, map(str.strip, file.read_text("utf-8-sig", errors="replace").splitlines())):
-                name = _meant(line, known, shortened)
-                if name is None:
-                    findings.add("listed, but not there", f"{prefix}{LISTS}/{file.name}: {line}", kept=False)
-                else:
-                    names.add(name)
-        return names if files else None
+        for line in filter(None, map(str.strip, file.read_text("utf-8-sig", errors="replace").splitlines())):
+            name = _meant(line, known, shortened)
+            if name is None:
+                findings.add("listed, but not there", f"{prefix}{LISTS}/{file.name}: {line}", kept=False)
+            else:
+                names.add(name)
+        return names
 
-    test = listed("test") or set()
-    rest = next((names for names in (listed("trainval"), listed("train", "val")) if names is not None), annotated)
-    return test, rest - test
+    test, both = listed("test") or set(), listed("trainval")
+    train, validation = (None, None) if both is not None else (listed("train"), listed("val"))
+    if train is not None and validation is not None:
+        subsets = dict.fromkeys(train, "train") | dict.fromkeys(validation, "validation")
+    else:
+        rest = next((names for names in (both, train, validation) if names is not None), annotated)
+        subsets = dict.fromkeys(rest, "")
+    return subsets | dict.fromkeys(test, "test")
 
 
 def _meant(line: str, known: set[str], shortened: Mapping[str, str]) -> str | None:

@@ -5,40 +5,14 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-from components.data.findings import Findings
-from components.data.formats.images import Decoded
+from components.data.formats.annotations import Annotation, Object
 from components.errors import AnnotationError
 
-Box = tuple[float, float, float, float]
 DECLARATION = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["']""")
-SAME_SHAPE = 0.02  # how much the ratios of two sizes' sides may differ where one is the other, scaled
 FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")  # a few lines of entities can stand for gigabytes
-
-
-@dataclass(frozen=True)
-class Object:
-    """One object of an image.
-
-    box:       (left, top, right, bottom): pixels as the XML file gives them, less the 1 that VOC counts from,
-               so that right - left is a width; after `placed` fractions of the image's sides, from 0 to 1.
-    difficult: whether VOC's annotators call it hard to recognise.
-    """
-
-    name: str
-    box: Box
-    difficult: bool
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """One XML file: the objects, and the image's (width, height) in pixels where it says so."""
-
-    objects: tuple[Object, ...]
-    size: tuple[int, int] | None
 
 
 def parse(file: Path) -> Annotation:
@@ -74,59 +48,6 @@ def _decoded(content: bytes) -> str:
         if encoding == "utf-8-sig" or encoding in ("utf-8", "utf8"):
             return content.decode("latin-1")
         raise AnnotationError(f"it is not in the encoding {encoding!r} that it declares") from None
-
-
-def placed(annotation: Annotation, image: Decoded, name: str, findings: Findings) -> list[Object]:
-    """The objects with their boxes as fractions of the upright image's sides.
-
-    Where the XML file gives the sides of an image that EXIF turns as they were before the turn, the boxes turn too.
-    Where it gives a size of the same shape, the image was scaled since: its boxes are fractions of that size.
-    Boxes are clipped to the image; those without an area are left out.
-    name: what to call the file in the findings, to which each oddity is added.
-    Raises AnnotationError where the XML file gives the size of another image: its boxes mean nothing in this one.
-    """
-    width, height, turned = image.width, image.height, False
-    if annotation.size and annotation.size != (width, height):
-        turned = image.orientation >= 5 and _same_shape(annotation.size, (height, width))
-        if not turned and not _same_shape(annotation.size, (width, height)):
-            stated = "{} x {}".format(*annotation.size)
-            raise AnnotationError(f"it states an image of {stated} pixels, and the image has {width} x {height}")
-        if turned:
-            findings.add("boxes of the image before its turn", name, kept=True)
-        if {*annotation.size} != {width, height}:
-            findings.add("boxes of the image before it was scaled", name, kept=True)
-        width, height = annotation.size
-
-    objects = []
-    for thing in annotation.objects:
-        left, top, right, bottom = thing.box
-        exact = (left / width, top / height, right / width, bottom / height)
-        if turned:
-            exact = turn(exact, image.orientation)
-        left, top, right, bottom = clipped = tuple(min(max(side, 0.0), 1.0) for side in exact)
-        if bottom <= top or right <= left:
-            findings.add("box without area", name, kept=False)
-            continue
-        if clipped != exact:
-            findings.add("box beyond the image", name, kept=True)
-        objects.append(replace(thing, box=(left, top, right, bottom)))
-    return objects
-
-
-def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= SAME_SHAPE
-
-
-def turn(box: Box, orientation: int) -> Box:
-    """Where a box of the stored image lies once EXIF's `orientation` from 5 to 8 has brought it upright."""
-    left, top, right, bottom = box
-    if orientation == 5:  # mirrored along the falling diagonal
-        return top, left, bottom, right
-    if orientation == 6:  # a quarter turn clockwise
-        return 1 - bottom, left, 1 - top, right
-    if orientation == 7:  # mirrored along the rising diagonal
-        return 1 - bottom, 1 - right, 1 - top, 1 - left
-    return top, 1 - right, bottom, 1 - left  # 8: a quarter turn anticlockwise
 
 
 def _object(element: ElementTree.Element) -> Object:

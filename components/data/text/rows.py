@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from components.data.dataset import TextConfig
+from components.data.formats.table_files import Wanted
+from components.data.kind import TextConfig
 from components.data.text.words import Words
 
+COLUMNS = ("text_column", "label_column")
 OUTSIDE = "label not among the classes"
+
+
+def wanted_of(config: TextConfig, *others: str) -> Wanted:
+    """What is read of a data set's tables: the texts' column, the labels', and others by name."""
+    columns = {getattr(config, key): f"{config.where}.{key}" for key in COLUMNS}
+    source = f"{config.where}.source"
+    return Wanted(columns | dict.fromkeys(others, source), config.split_column, config.delimiter, config.where)
 
 
 def worded(frame: pd.DataFrame, words: Words, config: TextConfig) -> pd.DataFrame:

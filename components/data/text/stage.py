@@ -1,12 +1,11 @@
-"""The text stage: raw texts into words, step by step as params.yaml says, as one Parquet file with a summary."""
+"""Raw texts into words, step by step as params.yaml says, as one Parquet file with a summary."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.data.changed_source import told_how_to_read_anew
-from components.data.dataset import PARQUET, Dataset, TextConfig, load_dataset
+from components.data.endings import PARQUET
 from components.data.findings import Findings
-from components.data.formats import text_files
+from components.data.formats import table_files
+from components.data.kind import TextConfig
+from components.data.preprocessed import FIGURES, PLOTS
 from components.data.text.rows import OUTSIDE, worded
 from components.data.text.words import Words, strings
 from components.errors import UserError
-from components.files import digest_of, whole_folder, write_whole
-from components.made_once import made_once
-from components.params import params
 from components.plots.metric import Metric, write_names
 from components.plots.tables import Table, write_tables
 
 TEXTS, SUMMARY = "texts.parquet", "text.json"
-PLOTS, FIGURES = "plots", "metrics.json"  # what the stage leaves elsewhere, too
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "label", "subset", "words")])
 ROWS_IN_A_GROUP = 5000
 MOST_CLASSES = 1000
@@ -96,75 +92,51 @@ class Kept:
         return False
 
 
-def prepare(
-    name: str, settings: params.Params, raw: Path, target: Path, plots: Path, metrics: Path, notes: Path | None = None
-) -> None:
-    """Write the folder `target` from the folder `raw`, a summary's table into `plots`, and its figures into `metrics`.
+def written(
+    config: TextConfig, raw: Path, folder: Path, frames: Callable[[Findings], Iterator[pd.DataFrame]], as_it_is: bool
+) -> list[str]:
+    """Write the words of texts, their figures and tables into an empty folder; what to say of them.
 
-    notes: the folder of notes on what was made before.
-    Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left; then
-    nothing is written.
+    frames:   (findings to add to) → rows: name, text, label, subset.
+    as_it_is: whether these are all rows of the files in `raw`, unchanged.
+    Raises UserError when files cannot be read, too many rows cannot be used, or fewer than two classes are left.
     """
-    dataset = load_dataset(name)
-    config = settings.sections[name]
-    if dataset.texts is None or not isinstance(config, TextConfig):
-        raise UserError(f"{name!r} is no data set of texts")
-    said: list[str] = []
-
-    def make(folder: Path) -> None:
-        with told_how_to_read_anew(name, raw):
-            said.extend(_made(name, config, dataset, raw, folder))
-
-    key = _key(config, raw, Path(settings.paths.code) / "text" / name)
-    if not made_once(target, notes, key, make):
-        said.append(f"{name}: as its words were made before")
-    with whole_folder(plots) as plotted:
-        shutil.copytree(target / PLOTS, plotted, dirs_exist_ok=True)
-    write_whole(metrics, (target / FIGURES).read_text(encoding="utf-8"))
-    print("\n".join(said), flush=True)
-
-
-def _key(config: TextConfig, raw: Path, code: Path) -> str:
-    """Of all that the words are made of; a change of the vocabulary, or of the split's fractions, makes none anew."""
-    values = config.model_dump(mode="json", exclude={"vocabulary", "length", "cut", "split"})
-    made_by = code.read_text(encoding="utf-8") if code.is_file() else ""
-    files = {str(file.relative_to(raw)): digest_of(file) for file in sorted(raw.rglob("*")) if file.is_file()}
-    parts = [values, config.split.seed, files, made_by]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _made(name: str, config: TextConfig, dataset: Dataset, raw: Path, folder: Path) -> list[str]:
-    """Write the words, their figures and tables into an empty folder; what to say of them."""
-    kept = Kept(config, Findings())
-    _write((kept.take(frame) for frame in _worded_frames(dataset, config, raw, kept.findings)), folder / TEXTS)
-    kept.findings.check(kept.rows, config.bad_rows, f"{name}.bad_rows", "rows cannot be used")
-    _check_classes(name, config, kept)
+    where, kept = config.where, Kept(config, Findings())
+    given = _worded_frames(config, raw, kept.findings, frames, as_it_is)
+    _write((kept.take(frame) for frame in given), folder / TEXTS)
+    kept.findings.check(kept.rows, config.bad_rows, f"{where}.bad_rows", "rows cannot be used")
+    _check_classes(where, config, kept)
     figures = _figures(kept)
     summary = {**figures, "classes": dict(sorted(kept.classes.items())), "findings": kept.findings.summary()}
     text = json.dumps({**summary, "examples": kept.examples}, indent=1, ensure_ascii=False)
     (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
     (folder / PLOTS).mkdir()
     write_names(folder / PLOTS, METRICS)
-    write_tables(folder / PLOTS, _tables(kept), f"{name}, from texts to words")
+    write_tables(folder / PLOTS, _tables(kept))
     (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     removed = (
         f"{kept.before} words, of which {figures['removed']:.0%} are removed; {len(kept.words)} distinct words are left"
     )
-    told = [f"{name}: {figures['texts']} texts of {removed}"]
-    return told + [f"{name}: {line}" for line in kept.findings.lines()]
+    return [f"{figures['texts']} texts of {removed}", *kept.findings.lines()]
 
 
-def _worded_frames(dataset: Dataset, config: TextConfig, raw: Path, findings: Findings) -> Iterator[pd.DataFrame]:
+def _worded_frames(
+    config: TextConfig,
+    raw: Path,
+    findings: Findings,
+    frames: Callable[[Findings], Iterator[pd.DataFrame]],
+    as_it_is: bool,
+) -> Iterator[pd.DataFrame]:
     """Rows with words: here, or on Ray where they are Parquet files of more than the size that the section says."""
-    assert dataset.texts is not None
-    tables, parquet = (text_files.files_in(raw, kinds) for kinds in (text_files.TABLES, PARQUET))
-    if tables == parquet and sum(file.stat().st_size for file in parquet) > config.ray_above * 1e6:
+    parquet = table_files.files_in(raw, PARQUET)
+    large = sum(file.stat().st_size for file in parquet) > config.ray_above * 1e6
+    if large and as_it_is and table_files.tables_in(raw) == parquet:
         from components.data.text.parallel import worded_on_ray
 
-        yield from worded_on_ray(raw, parquet, config, dataset.name)
+        yield from worded_on_ray(raw, parquet, config)
         return
     words = Words(config.steps)
-    for frame in dataset.texts(config, raw, findings):
+    for frame in frames(findings):
         yield worded(frame, words, config)
 
 
@@ -183,18 +155,20 @@ def _write(frames: Iterator[pd.DataFrame], file: Path) -> None:
             writer.write_table(waiting.combine_chunks())
 
 
-def _check_classes(name: str, config: TextConfig, kept: Kept) -> None:
+def _check_classes(where: str, config: TextConfig, kept: Kept) -> None:
     classes = kept.classes
     if not kept.rows:
-        raise UserError(f"{name}: the table has no rows")
+        raise UserError(f"{where}: the table has no rows")
     absent = [wanted for wanted in config.classes or () if wanted not in classes]
     if absent:
-        raise UserError(f"{name}.classes: no text has the label {absent[0]!r}; there are: {', '.join(sorted(classes))}")
+        raise UserError(
+            f"{where}.classes: no text has the label {absent[0]!r}; there are: {', '.join(sorted(classes))}"
+        )
     if len(classes) < 2:
         which = f"one class alone, {next(iter(classes))!r}" if classes else "no text at all"
-        raise UserError(f"{name}: {which}, is left; to classify texts takes two classes")
+        raise UserError(f"{where}: {which}, is left; to classify texts takes two classes")
     if len(classes) > MOST_CLASSES:
-        raise UserError(f"{name}.label_column: there are {len(classes)} different labels; is this the labels' column?")
+        raise UserError(f"{where}.label_column: there are {len(classes)} different labels; is this the labels' column?")
 
 
 def _figures(kept: Kept) -> dict[str, Any]:

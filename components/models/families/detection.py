@@ -31,6 +31,8 @@ FIRST_BOX = (0.25, 0.25, 0.75, 0.75)  # what an untrained head says of every ima
 
 
 class Config(PretrainedConfig):
+    reads = ("boxes",)
+
     reduction: int = Field(
         32, ge=0, description="an integer >= 0: channels that a 1x1 convolution leaves to pool; 0: all"
     )

@@ -25,6 +25,8 @@ WORD2VEC = "word2vec"  # the family
 
 
 class Config(TrainingConfig):
+    reads = ("texts",)
+
     cell: Literal["lstm", "rnn"] = Field("lstm", description="lstm | rnn (plain)")
     encoding: Literal["integer", "one_hot", "embedding"] = Field(
         "embedding", description="integer (one id a word) | one_hot | embedding (vectors; `start` may name a word2vec)"

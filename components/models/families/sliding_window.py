@@ -25,6 +25,8 @@ BACKGROUND = "background"
 
 
 class Config(transfer.Config):
+    reads = ("boxes",)
+
     windows: Windows = Windows()
     dense: tuple[transfer.Width, ...] = Field(
         (128,), description="a list of integers >= 1, hidden layer widths; [] for none"

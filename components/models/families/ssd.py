@@ -26,6 +26,8 @@ from components.models.task import Batch, Epochs, Task
 
 
 class Config(PretrainedConfig):
+    reads = ("boxes",)
+
     epochs: Epochs = 8
 
     @property

@@ -22,6 +22,8 @@ from components.models.text_batches import by_length, text_batch
 
 
 class Config(TrainingConfig):
+    reads = ("texts",)
+
     dimensions: int = Field(100, ge=1, description="an integer >= 1: components of a word's vector")
     window: int = Field(
         5, ge=1, description="an integer >= 1: the most words to either side that count as around a word"
