@@ -61,7 +61,7 @@ def made(committed: params.Params, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def real(committed: params.Params, tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    return Stages(tmp_path_factory.mktemp("real"), committed, (MIRROR / "VOC2007_subset.tar").as_uri())
+    return Stages(tmp_path_factory.mktemp("real"), committed, str(MIRROR / "VOC2007_subset.tar"))
 
 
 def losses(training: Training, key: str = "loss") -> list[float]:
