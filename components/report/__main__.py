@@ -20,6 +20,8 @@ from components.plots.file_names import TIMINGS
 from components.process.command import run
 from components.report.page import write_report
 
+ORDER = ("models", "baselines", "studies", "data")  # what was reached before what it was reached on
+
 
 def main() -> None:
     settings = params.load()
@@ -31,7 +33,7 @@ def main() -> None:
         Path(paths.images),
         timings,
         Path(paths.report),
-        order=list(settings.sections),
+        order=[name for group in ORDER for name in settings.groups[group]],
         sweeps=Path(paths.sweeps),
     )
     print(f"report: {page}", flush=True)
