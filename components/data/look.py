@@ -20,6 +20,7 @@ from components.data.download import source_of
 from components.data.formats import box_layouts, images, table_files
 from components.data.formats.folders import files_below
 from components.data.formats.idx import is_idx
+from components.data.formats.text_files import is_text
 from components.data.kind import Examples, Kind, load_kind
 from components.data.own_files import check_names, path_here, tree
 from components.data.split import split_examples
@@ -102,7 +103,7 @@ def _kind_of(folder: Path) -> str:
     if any(is_idx(file) for file in files):
         return "digits"
     tables = table_files.tables_in(folder)
-    texts = [file for file in files if file.name.lower().endswith(".txt")]
+    texts = [file for file in files if is_text(file)]
     pictures = sum(images.is_meant_as_image(file) for file in files if file not in tables)
     if pictures and pictures >= len(texts) - 1 and box_layouts.layouts_in(folder):
         return "boxes"

@@ -236,6 +236,18 @@ def test_what_is_not_read_beside_the_texts_is_counted_and_named(stage: Stage) ->
     }
 
 
+def test_texts_without_endings_in_a_published_split_are_read(stage: Stage) -> None:
+    """As 20 Newsgroups is published."""
+    for part, count in (("train", 3), ("test", 2)):
+        for label in ("alt.atheism", "sci.space"):
+            folder = stage.source / f"20news-bydate-{part}" / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                (folder / str(49960 + number)).write_text(f"Subject: {label} {part} number{number}")
+    assert stage.run()["classes"] == {"alt.atheism": 5, "sci.space": 5}
+    assert stage.table()["subset"].tolist() == ["train"] * 6 + ["test"] * 4
+
+
 def test_several_folders_of_classes_are_named(stage: Stage) -> None:
     for name in ("a", "b"):
         for _, label in ROWS[1:3]:

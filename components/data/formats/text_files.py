@@ -37,7 +37,7 @@ def frames(folder: Path, wanted: Wanted, findings: Findings) -> Iterator[pd.Data
         for file, subset in subsets.items():
             yield from table_frames(file, str(file.relative_to(folder)), wanted, findings, subset)
         return
-    kind = Kind(lambda file: file.name.lower().endswith(TEXT), f"{TEXT[0]} files", f"{wanted.where}.source")
+    kind = Kind(is_text, f"{TEXT[0]} files", f"{wanted.where}.source")
     if not any(kind.holds(file) for file in files_below(folder)):
         raise UserError(
             f"{folder}: neither a table ({', '.join(TABLES)}) nor folders of .txt files, one per class, "
@@ -55,6 +55,11 @@ def frames(folder: Path, wanted: Wanted, findings: Findings) -> Iterator[pd.Data
                 findings.add(f"not a {TEXT[0]} file", readable_name(file, folder), kept=False)
         texts = [file for file in files if kind.holds(file)]
         yield from _folder_frames(folder, texts, readable_name(own.folder, own.folder.parent), own.subset, findings)
+
+
+def is_text(file: Path) -> bool:
+    """By its ending, or where it has none: 20 Newsgroups' texts are called 49960."""
+    return file.name.lower().endswith(TEXT) or "." not in file.name
 
 
 def table_frames(
