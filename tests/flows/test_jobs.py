@@ -13,7 +13,7 @@ import pytest
 from components.cluster.joining import free_port
 from tests.conftest import Project, lines_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(800)]
 
 RAY = "ray.scripts.scripts"
 TOKEN = "0123456789abcdef" * 4
