@@ -33,6 +33,7 @@ from components.params import params
 from components.params.change import rename_entry
 from components.params.declarations import GROUPS
 from components.process.command import run
+from components.promote import promoted_folder
 from components.remove import scratch
 
 DVC = (sys.executable, "-m", "dvc")
@@ -59,8 +60,12 @@ def rename(old: str, new: str, settings: params.Params, file: Path = params.FILE
                 path.unlink()
         held = _names_inside(old, new, affected, settings)
         _told_to_dvc(held)
-    said = f"{GROUPS[group].what} {old} is {new} now"
-    return [said, *(f"  {g}.{name}.{key}: {new}" for g, name, key in others)]
+    said = [f"{GROUPS[group].what} {old} is {new} now", *(f"  {g}.{name}.{key}: {new}" for g, name, key in others)]
+    if group == "models" and promoted_folder(Path(settings.paths.models), old).exists():
+        said.append(
+            f"  the promoted {old} keeps its name; `python -m components.promote {new}` promotes it under the new one"
+        )
+    return said
 
 
 def _names_inside(old: str, new: str, affected: Collection[tuple[str, str]], settings: params.Params) -> list[str]:

@@ -39,7 +39,7 @@ MAY_IMPORT = {  # a package, or a file beside the packages → which others it m
     "entries": LOWEST | {"params"},
     "add": LOWEST | {"params", "data", "entries"},
     "remove": LOWEST | {"params", "code", "entries"},
-    "rename": LOWEST | {"params", "data", "models", "entries", "remove"},
+    "rename": LOWEST | {"params", "data", "models", "entries", "promote", "remove"},
     "promote": LOWEST | {"params", "models"},
     "predict": LOWEST | {"params", "data", "models", "evaluate", "promote"},
 }
