@@ -33,7 +33,7 @@ from components.params import params
 from components.params.change import rename_entry
 from components.params.declarations import GROUPS
 from components.process.command import run
-from components.promote import promoted_folder
+from components.promote import promoted
 from components.remove import scratch
 
 DVC = (sys.executable, "-m", "dvc")
@@ -61,9 +61,9 @@ def rename(old: str, new: str, settings: params.Params, file: Path = params.FILE
         held = _names_inside(old, new, affected, settings)
         _told_to_dvc(held)
     said = [f"{GROUPS[group].what} {old} is {new} now", *(f"  {g}.{name}.{key}: {new}" for g, name, key in others)]
-    if group == "models" and promoted_folder(Path(settings.paths.models), old).exists():
+    if group == "models" and old in promoted(Path(settings.paths.models)):
         said.append(
-            f"  the promoted {old} keeps its name; `python -m components.promote {new}` promotes it under the new one"
+            f"  the promoted {old} keeps its name; `python -m components.promote {new}` makes one of the new name"
         )
     return said
 

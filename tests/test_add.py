@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +19,7 @@ from PIL import Image
 from components.add import add_data, add_model, values_of
 from components.entries import lock_lines
 from components.errors import UserError
+from components.models.artifact_files import WEIGHTS
 from components.params import params
 from components.remove import remove
 from components.rename import rename
@@ -239,6 +242,19 @@ def test_a_name_that_cannot_be_changes_nothing(new: str, said: str, here: Path) 
     with pytest.raises(UserError, match=said):
         rename("cnn", new, params.load())
     assert (here / "params.yaml").read_bytes() == before
+
+
+def test_a_promoted_model_keeps_its_name_and_that_is_said(here: Path) -> None:
+    """Of a model that DVC has made nothing of yet, so that no stage has to be told."""
+    weights = here / "data/models/promoted/cnn" / WEIGHTS
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    record = {"cnn": {"metric": "accuracy", "sha256": hashlib.sha256(b"weights").hexdigest()}}
+    (here / "data/models/promoted.json").write_text(json.dumps(record))
+    said = rename("cnn", "net", params.load())
+    assert said[0] == "model cnn is net now"
+    assert "the promoted cnn keeps its name" in said[1]
+    assert params.load().entry("models", "net").family == "cnn"
 
 
 @pytest.mark.slow
