@@ -118,6 +118,14 @@ def test_a_url_becomes_a_source_file(here: Path, server: str) -> None:
         ("insects", "../nowhere", {}, "'../nowhere': there is no such file or folder"),
         ("insects", "../photos/ant", {}, "no folders of images"),
         ("insects", "../photos", {"kind": "texts"}, "neither a table"),
+        ("insects", "../photos", {"kind": "imags"}, "'imags' is no kind of data; did you mean images"),
+        (
+            "insects",
+            "../photos",
+            {"sides": 64},
+            r"data\.insects\.sides: unknown key .* did you mean data\.insects\.side",
+        ),
+        ("insects", "../photos", {"side": "large"}, r"data\.insects\.side: 'large' is not allowed"),
     ],
 )
 def test_what_cannot_be_is_one_message_and_nothing_is_written(

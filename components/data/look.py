@@ -5,6 +5,7 @@ All files are read once, by the very code of the stages.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 
 from components.data.arrays import SUBSETS, Subset
 from components.data.download import source_of
@@ -26,6 +28,7 @@ from components.data.own_files import check_names, path_here, tree
 from components.data.split import split_examples
 from components.errors import OddNameError, UserError
 from components.params.declarations import KINDS, config_of, declared_in
+from components.params.faults import fault, nearest
 
 SMALL = 8  # the side in pixels at which images are looked at
 SIZES_SEEN = 500
@@ -50,6 +53,8 @@ def look(name: str, source: str, given: Mapping[str, Any], profile: str) -> Look
 
     source: as params.yaml would have it. given: keys that the user has chosen, of which `kind` may be one.
     """
+    if "kind" in given:  # before gigabytes are read
+        _config(name, {"source": source, **given})
     with _files(name, source, profile) as folder:
         kind = str(given.get("kind") or _kind_of(folder))
         values = {"kind": kind, "source": source, **_columns(kind, folder, given), **given}
@@ -68,7 +73,16 @@ def look(name: str, source: str, given: Mapping[str, Any], profile: str) -> Look
 
 
 def _config(name: str, values: Mapping[str, Any]) -> Any:
-    return config_of(KINDS, str(values["kind"])).model_validate(dict(values), strict=False).at(f"data.{name}")
+    """The entry as params.yaml would have it. Raises UserError for a kind, a key or a value that cannot be."""
+    kind, known = str(values["kind"]), list(declared_in(KINDS))
+    if kind not in known:
+        raise UserError(f"{kind!r} is no kind of data{nearest(kind, known)}")
+    declared = config_of(KINDS, kind)
+    try:
+        return declared.model_validate_json(json.dumps(dict(values), default=str)).at(f"data.{name}")
+    except ValidationError as error:
+        said = [fault(declared, f"data.{name}.", details) for details in error.errors()]
+        raise UserError("\n".join(said)) from None
 
 
 def _quick(kind: str) -> dict[str, Any]:
