@@ -49,32 +49,32 @@ from components.params.faults import nearest
 from components.process.command import run
 
 
-def add_data(name: str, source: str, chosen: Mapping[str, Any], settings: params.Params) -> Iterator[str]:
+def add_data(name: str, source: str, chosen: Mapping[str, Any], settings: params.Params) -> list[str]:
     """What to say of it. Raises UserError, with nothing written, for what cannot be read or is not allowed."""
     check_new("data", name, settings)
     with _source(name, source, Path(settings.paths.sources)) as path:
         seen = look(name, path, chosen, settings.general.profile)
-        yield from seen.lines
-        yield from _written("data", name, seen.values)
-    yield f"Next: a model of it, such as `python -m components.add model {name}_model --family … --data {name}`"
+        written = _written("data", name, seen.values)
+    after = f"Next: a model of it, such as `python -m components.add model {name}_model --family … --data {name}`"
+    return [*seen.lines, *written, after]
 
 
 def add_model(
     name: str, family: str, data: str, start: str | None, chosen: Mapping[str, Any], settings: params.Params
-) -> Iterator[str]:
+) -> list[str]:
     """What to say of it. Raises UserError, with nothing written, for what is not allowed."""
     check_new("models", name, settings)
     if family not in declared_in(MODELS):
         raise UserError(f"{family!r} is no family{nearest(family, list(declared_in(MODELS)))}")
     values = {"family": family, "data": data, "start": start or _start(family, settings), **chosen}
-    yield from _written("models", name, values)
-    yield f"Next: `dvc repro evaluate@{name}` or `make run`; `python -m components.tune {name}` searches its values"
+    written = _written("models", name, values)
+    after = f"Next: `dvc repro evaluate@{name}` or `make run`; `python -m components.tune {name}` searches its values"
+    return [*written, after]
 
 
-def _written(group: str, name: str, values: Mapping[str, Any]) -> Iterator[str]:
+def _written(group: str, name: str, values: Mapping[str, Any]) -> list[str]:
     text = add_entry(params.FILE, group, name, dict(values))
-    yield f"{params.FILE} has it now, under {group}:"
-    yield text
+    return [f"{params.FILE} has it now, under {group}:", text]
 
 
 def _start(family: str, settings: params.Params) -> str:

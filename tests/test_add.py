@@ -18,11 +18,13 @@ from PIL import Image
 
 from components.add import add_data, add_model, values_of
 from components.entries import lock_lines
+from components.entries.names import PIPELINE
 from components.errors import UserError
 from components.models.artifact_files import WEIGHTS
 from components.params import params
 from components.remove import remove
 from components.rename import rename
+from flows import workspace
 from tests.conftest import Project
 
 
@@ -46,7 +48,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def add(name: str, source: str, **keys: Any) -> list[str]:
-    return list(add_data(name, source, keys, params.load()))
+    return add_data(name, source, keys, params.load())
 
 
 def test_images_are_looked_at_and_written(here: Path, photos: Path) -> None:
@@ -139,9 +141,9 @@ def test_what_cannot_be_is_one_message_and_nothing_is_written(
 
 def test_a_model_starts_from_what_its_family_needs(here: Path) -> None:
     settings = params.load()
-    said = list(add_model("wide", "cnn", "mnist", None, values_of(["dense=[512, 64]", "dropout=0.1"]), settings))
+    said = add_model("wide", "cnn", "mnist", None, values_of(["dense=[512, 64]", "dropout=0.1"]), settings)
     assert "  wide: {family: cnn, data: mnist, start: none, dense: [512, 64], dropout: 0.1}" in said
-    assert list(add_model("photos", "transfer", "flowers", None, {}, params.load()))
+    assert add_model("photos", "transfer", "flowers", None, {}, params.load())
     assert params.load().entry("models", "photos").start == "efficientnet_lite0"
 
 
@@ -156,8 +158,12 @@ def test_a_model_starts_from_what_its_family_needs(here: Path) -> None:
 def test_a_model_that_cannot_be_is_one_message(family: str, data: str, said: str, here: Path) -> None:
     before = (here / "params.yaml").read_bytes()
     with pytest.raises(UserError, match=said):
-        list(add_model("other", family, data, None, {}, params.load()))
+        (add_model("other", family, data, None, {}, params.load()))
     assert (here / "params.yaml").read_bytes() == before
+
+
+def test_the_lock_that_is_held_is_the_flows_own() -> None:
+    assert PIPELINE == workspace.LOCK
 
 
 LOCK = """schema: '2.0'

@@ -20,6 +20,7 @@ from components.errors import UserError
 
 DELIMITERS = (",", "\t", ";", "|")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
 SETTINGS: dict[str, Any] = {
     "encoding": "utf-8-sig",
     "encoding_errors": "surrogateescape",
@@ -89,7 +90,7 @@ def _decoded(name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+        return content.decode(FALLBACK, "replace")
 
 
 def _has_plain_quotes(file: Path) -> bool:

@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 from components.data.endings import JSON, JSON_LINES, PARQUET
 from components.data.findings import Findings
 from components.data.formats import csv_table, json_table
+from components.data.formats.csv_table import FALLBACK, UTF16
 from components.data.formats.folders import ALONE, SUBSET_WORDS, SUBSETS, subset_in
 from components.data.formats.table_files import Wanted
 from components.errors import UserError
 
 ROWS = 25_000  # of a chunk
-FALLBACK = "cp1252"  # what a text that is not UTF-8 most often is
 NOT_UTF8, WAS_UTF16 = "not UTF-8, read as Windows-1252", "UTF-16"
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 SPLIT_KEY = "split_column"
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from components.data.arrays import published
-from components.data.decoded import open_examples, written
+from components.data.decoded import open_examples
 from components.data.findings import Findings
 from components.data.formats import images
 from components.data.formats.annotations import Annotation, Entry, Object, placed
 from components.data.formats.box_layouts import entries_in
+from components.data.image_files import decode_files
 from components.data.kind import Examples, ImagesConfig, Kind
 from components.errors import AnnotationError, UserError
 
@@ -116,12 +117,4 @@ def _annotated(entries: Sequence[Entry], config: Config, findings: Findings) -> 
             findings.add("no objects", name, kept=False)
 
 
-def preprocess(config: Config, raw: Path, folder: Path) -> list[str]:
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        examples = read(config, raw, Path(scratch))
-        if config.grey:
-            examples = replace(examples, inputs=images.grey(examples.inputs))
-        return written(examples, folder)
-
-
-KIND = Kind(preprocess, open_examples)
+KIND = Kind(partial(decode_files, read), open_examples)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from components.data.arrays import published
-from components.data.decoded import open_examples, written
+from components.data.decoded import open_examples
 from components.data.findings import NAMES_KEPT, Findings
 from components.data.formats import images
 from components.data.formats.folders import Kind as Files
 from components.data.formats.folders import Layout, files_below, layout_of
 from components.data.formats.table_files import Wanted, tables_in
+from components.data.image_files import decode_files
 from components.data.kind import Examples, ImagesConfig, Kind, TableConfig
 from components.data.own_files import empty_folders
 from components.errors import UserError
@@ -136,12 +137,4 @@ def _tell_what_is_left_out(layout: Layout, folder: Path, findings: Findings) -> 
         findings.add("image outside the classes' folders", file.relative_to(folder).as_posix(), kept=False)
 
 
-def preprocess(config: Config, raw: Path, folder: Path) -> list[str]:
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        examples = read(config, raw, Path(scratch))
-        if config.grey:
-            examples = replace(examples, inputs=images.grey(examples.inputs))
-        return written(examples, folder)
-
-
-KIND = Kind(preprocess, open_examples)
+KIND = Kind(partial(decode_files, read), open_examples)
