@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from components.code.imports import digests, file_of, program
+from components.code.imports import digests, program
 from components.data.download import source_of
 from components.data.sources import Synthetic
 from components.errors import UserError
 from components.files import whole_folder
 from components.params import params
-from components.params.declarations import EVALUATIONS, GROUPS, MODELS
+from components.params.declarations import GROUPS, MODELS, tested_by
 from components.params.entries import NONE
 
 STEPS = {  # a stage → its command, and the group of the entries that it is given
@@ -47,8 +47,8 @@ def modules_of(step: str, name: str, settings: params.Params) -> Iterator[str]:
     kind = GROUPS[group].kind_of(values)
     if step != "download":  # which knows no kinds
         yield f"{GROUPS[group].package}.{kind}"
-    if step == "evaluate" and file_of(f"{EVALUATIONS}.{kind}").is_file():  # a model's training needs none yet
-        yield f"{EVALUATIONS}.{kind}"
+    if step == "evaluate":
+        yield tested_by(kind)
     if step == "download":
         with suppress(UserError):  # no such source: the download tells of it, and stops no other stage
             _, source, _ = source_of(values["source"], f"data.{name}", settings.general.profile)

@@ -1,4 +1,4 @@
-"""Evaluation of any classifier: test metrics and confusion; and of images, its worst mistakes."""
+"""Evaluation of any classifier, of images or texts: test metrics, confusion, and its worst mistakes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.data.arrays import DataSpec, Split
+from components.data.text.vocabulary import PADDING, UNKNOWN, Text
+from components.evaluate.results import Results
 from components.plots.feature_maps import draw_first_layers
+from components.plots.tables import Table, write_tables
 
-DRAWN = 16
+IMAGES_SHOWN, TEXTS_SHOWN = 16, 6
 LONG = 4  # letters in a class's name, from which on an image's title takes two lines
 
 
@@ -57,8 +60,10 @@ def outcome(logits: Tensor, rows: np.ndarray, split: Split, folder: Path, worst:
 
 
 def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
-    """Test accuracy and cross-entropy; confusion.csv, mistakes.png and feature_maps.png."""
-    result = outcome(logits, rows, split, folder, worst=DRAWN)
+    """Test accuracy and cross-entropy; confusion.csv; the worst mistakes; of images what the first layers see."""
+    if split.text is not None:
+        return _of_texts(split.text, logits, rows, split, folder)
+    result = outcome(logits, rows, split, folder, worst=IMAGES_SHOWN)
     names = split.classes
     titles = [
         f"{names[result.targets[i]]} as {names[result.predicted[i]]}, {result.confidence[i]:.0%}" for i in result.worst
@@ -68,6 +73,22 @@ def evaluate(model: nn.Module, logits: Tensor, rows: np.ndarray, split: Split, f
     images = split.arrays["inputs"][rows[result.worst.numpy()]]
     _draw_mistakes(images, titles, folder / "mistakes.png")
     draw_first_layers(model, split.arrays["inputs"][rows[0]], folder / "feature_maps.png")
+    return result.metrics
+
+
+def _of_texts(text: Text, logits: Tensor, rows: np.ndarray, split: Split, folder: Path) -> Mapping[str, float]:
+    result = outcome(logits, rows, split, folder, worst=TEXTS_SHOWN)
+    names = split.classes
+    told = [
+        [
+            names[result.targets[i]],
+            f"{names[result.predicted[i]]}, {result.confidence[i]:.0%}",
+            text.read_back(split.arrays["inputs"][rows[i]]),
+        ]
+        for i in result.worst.tolist()
+    ]
+    note = "What the model saw of each text: its words after all steps; … stands for a word that it does not know."
+    write_tables(folder, [Table("Worst mistakes on the test subset", ["actual", "predicted", "text"], told, note)])
     return result.metrics
 
 
@@ -90,7 +111,14 @@ def _draw_mistakes(images: np.ndarray, titles: list[str], file: Path) -> None:
 
 
 def describe(model: nn.Module, data: DataSpec, inputs: Tensor, logits: Tensor) -> list[dict[str, Any]]:
-    """Each example's class and its probability."""
+    """Each example's class and its probability; of a text also how many words it has, and how many are not known."""
     surest = logits.softmax(dim=1).max(dim=1)
     pairs = zip(surest.indices.tolist(), surest.values.tolist(), strict=True)
-    return [{"class": data.classes[number], "probability": round(fraction, 4)} for number, fraction in pairs]
+    classes = [{"class": data.classes[number], "probability": round(fraction, 4)} for number, fraction in pairs]
+    if data.text is None:
+        return classes
+    words, unknown = (inputs != PADDING).sum(dim=1).tolist(), (inputs == UNKNOWN).sum(dim=1).tolist()
+    return [{**own, "words": w, "unknown": u} for own, w, u in zip(classes, words, unknown, strict=True)]
+
+
+RESULTS = Results(evaluate, describe)

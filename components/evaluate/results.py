@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from components.data.arrays import DataSpec, Split
 from components.errors import UserError
 from components.evaluate.evaluation import Config
 from components.models.outputs import each
-from components.params.declarations import EVALUATIONS
+from components.params.declarations import EVALUATIONS, MODELS, declaration, tested_by
 from components.plots.metric import Metric
 
 
@@ -29,7 +28,7 @@ def forward(model: nn.Module, inputs: torch.Tensor) -> Any:
 
 @dataclass(frozen=True)
 class Results:
-    """How models of one family are asked and measured. Every callable is a plain function in the family's file here.
+    """How models of one family are asked and measured. Every callable is a plain function of a file here.
 
     evaluate: (module, predictions over the test subset, the test rows, split, empty folder) → test metrics;
               writes plot data (CSV) and images (PNG) into the folder.
@@ -44,17 +43,21 @@ class Results:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
-def results_of(name: str, evaluation: Config) -> Results:
-    """The RESULTS of components/evaluate/<name>.py: Results, or what makes them from its values of params.yaml.
+def results_of(family: str, evaluation: Config) -> Results:
+    """The RESULTS of components/evaluate/<family>.py, or else of any classifier.
 
-    Raises UserError if there is no such file, or it takes values that `evaluation` has not.
+    They are Results, or what makes them from the family's values in `evaluation`. Raises UserError if there is no such
+    file and the family is no classifier, or it takes values that `evaluation` has not.
     """
-    module = f"{EVALUATIONS}.{name}"
-    if find_spec(module) is None:
-        raise UserError(f"{name}: {module.replace('.', '/')}.py is missing, which says how a {name} is tested")
+    module = tested_by(family)
+    if module != f"{EVALUATIONS}.{family}" and declaration(MODELS, family, "TASK", "family").goal.metric != "accuracy":
+        raise UserError(
+            f"{family}: components/evaluate/{family}.py is missing, which says how a {family} is tested; "
+            f"a classifier, whose goal is accuracy, needs none"
+        )
     declared: Results | Callable[[Any], Results] = importlib.import_module(module).RESULTS
     if isinstance(declared, Results):
         return declared
-    if not hasattr(evaluation, name):
-        raise UserError(f"evaluation.{name}: missing; declare it in {evaluation.__module__.replace('.', '/')}.py")
-    return declared(getattr(evaluation, name))
+    if not hasattr(evaluation, family):
+        raise UserError(f"evaluation.{family}: missing; declare it in {evaluation.__module__.replace('.', '/')}.py")
+    return declared(getattr(evaluation, family))

@@ -53,6 +53,12 @@ GROUPS = {
 SINGLE = (EVALUATIONS,)  # packages whose files declare a section of their own name
 
 
+def tested_by(family: str) -> str:
+    """The module that says how models of a family are tested: of its own name, or else that of any classifier."""
+    own = f"{EVALUATIONS}.{family}"
+    return own if TOP.joinpath(*own.split(".")).with_suffix(".py").is_file() else f"{EVALUATIONS}.classification"
+
+
 @cache
 def declared_in(package: str) -> tuple[str, ...]:
     """The names of the sections that a package declares: its modules with a `Config` of their own. Imports none."""

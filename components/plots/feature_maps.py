@@ -39,6 +39,7 @@ def first_maps(model: nn.Module, image: np.ndarray) -> list[tuple[str, np.ndarra
 
 
 def draw_first_layers(model: nn.Module, image: np.ndarray, file: Path) -> None:
-    """An image of the first layers' maps into `file`."""
-    names = {name: name.removeprefix("backbone.net.") for name, _ in model.named_modules()}
-    draw_feature_maps(file, image, [(names[name], maps) for name, maps in first_maps(model, image)])
+    """An image of the first layers' maps into `file`; none of a network without a convolution."""
+    found = [(name.removeprefix("backbone.net."), maps) for name, maps in first_maps(model, image)]
+    if found:
+        draw_feature_maps(file, image, found)

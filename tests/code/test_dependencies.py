@@ -27,7 +27,7 @@ from components.code.imports import closure, digests, imported
 from components.errors import UserError
 from components.evaluate.evaluation import Config as Evaluation
 from components.evaluate.results import results_of
-from components.params import params
+from components.params import declarations, params
 from components.params.declarations import MODELS, declared_in
 from components.params.section import Section
 from components.train import loop
@@ -128,6 +128,7 @@ def tree(
     shutil.copytree(REPO / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
     with monkeypatch.context() as moved:
         moved.setattr(imports, "TOP", tmp_path)
+        moved.setattr(declarations, "TOP", tmp_path)
         yield Tree(committed, tmp_path, before)
     imports.imported.cache_clear()
 
@@ -208,13 +209,9 @@ def test_code_that_python_cannot_read_is_named_with_its_line(file: str, tmp_path
     assert not (tmp_path / "data/code").exists()
 
 
-def test_a_model_that_nothing_tests_yet_is_trained_and_its_evaluation_says_which_file_is_missing(
-    tree: Tree, evaluation: Evaluation
-) -> None:
+def test_a_family_without_an_evaluation_of_its_own_depends_on_that_of_any_classifier(tree: Tree) -> None:
     (tree.top / "components/evaluate/cnn.py").unlink()
     assert tree.stale() == {"evaluate@cnn"}
-    with pytest.raises(UserError, match=r"components/evaluate/nosuch\.py is missing"):
-        results_of("nosuch", evaluation)
 
 
 def test_a_familys_own_values_of_evaluation_have_to_be_declared(evaluation: Evaluation) -> None:
