@@ -41,7 +41,8 @@ def preprocess(name: str, settings: params.Params, raw: Path, target: Path, note
     def make(folder: Path) -> None:
         said.extend(load_kind(config.kind).preprocess(config, raw, folder))
 
-    if not made_once(target, notes, _key(config, raw, Path(settings.paths.code) / STEP / name), make):
+    key = _key(config, raw, Path(settings.paths.code) / STEP / name) if notes else ""  # reads every file
+    if not made_once(target, notes, key, make):
         said.append("as it was preprocessed before")
     for line in said:
         print(f"{name}: {line}", flush=True)
