@@ -56,7 +56,7 @@ def save(
     """
     best = config.keep == "best"
     model = untrained(task, config, replace(spec, stored=None), published or {})
-    trained = state["best"]["model"] if best else state["model"]
+    trained = state["best"]["model"] if best else {**state["model"], **state["average"]}
     lacking = model.load_state_dict(trained, strict=False)
     assert not lacking.unexpected_keys
     assert spec.stored or {*lacking.missing_keys} <= frozen(model)

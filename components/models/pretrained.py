@@ -44,11 +44,17 @@ class PretrainedConfig(TrainingConfig):
     store_features: bool = Field(
         True, description="true | false: compute the frozen beginning once per image, if nothing is augmented"
     )
+    backbone_rate: float = Field(
+        1.0, gt=0, le=1, description="a number in (0, 1], times the learning rate: that of the backbone's own weights"
+    )
     flip: float = Field(0.0, ge=0, le=1, description="a number in [0, 1]: how often an image is mirrored")
     crop: float = Field(
         1.0, gt=0, le=1, description="a number in (0, 1]: the smallest fraction of an image that a crop keeps"
     )
     colour: float = Field(0.0, ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
+
+    def rates(self) -> dict[str, float]:
+        return {"backbone.": self.backbone_rate} if self.backbone_rate != 1 else {}
 
     @property
     def on_a_backbone(self) -> bool:

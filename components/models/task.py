@@ -47,6 +47,22 @@ class TrainingConfig(Section):
     optimizer: Literal["adam", "sgd", "nadam"] = Field("adam", description="adam | sgd (with momentum) | nadam")
     learning_rate: LearningRate = 0.001
     momentum: float = Field(0.9, ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
+    schedule: Literal["constant", "cosine", "linear", "step"] = Field(
+        "constant",
+        description="constant | cosine or linear (down to 0) | step (a tenth after 1/2 and 3/4): the learning rate",
+    )
+    warmup: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="a number in [0, 1): over this fraction of all steps the learning rate rises from 0",
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="a number >= 0: each step shrinks weights by this times the learning rate (AdamW)"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="a number in [0, 1), such as 0.99: average the weights over so long; 0: do not"
+    )
     l1: float = Field(0.0, ge=0, description="a number >= 0, times the sum of |weights|, added to the loss")
     l2: float = Field(0.0, ge=0, description="a number >= 0, times the sum of squared weights, added to the loss")
     clip: Clip = "none"
@@ -63,6 +79,10 @@ class TrainingConfig(Section):
     )
     patience: int = Field(0, ge=0, description="epochs without a lower validation loss before stopping; 0: never stop")
     keep: Keep = "best"
+
+    def rates(self) -> dict[str, float]:
+        """How weights' names begin → what their learning rate is multiplied by; of all others it is 1."""
+        return {}
 
     @property
     def on_a_backbone(self) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from components.models.task import TrainingConfig
+from components.train.schedule import SCALE
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -19,9 +20,29 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
         options["momentum"] = config.momentum
     if config.optimizer != "nadam":  # which has no such form
         options["fused"] = True  # all weights in one pass a step
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer: torch.optim.Optimizer = _without_compiler(kinds[config.optimizer])(trained, **options)
+    optimizer: torch.optim.Optimizer = _without_compiler(kinds[config.optimizer])(_groups(model, config), **options)
     return optimizer
+
+
+def _groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
+    """The trained weights; those with a rate of their own are groups of their own."""
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    groups: list[dict[str, Any]] = []
+    for part, scale in config.rates().items():
+        own = [trained.pop(name) for name in [*trained] if name.startswith(part)]
+        groups += [{"params": own, SCALE: scale}] if own else []
+    return [*([{"params": [*trained.values()]}] if trained else []), *groups]
+
+
+@torch.no_grad()
+def decay_weights(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> None:
+    """Shrink weights, not biases or scales, apart from the loss's gradients (Loshchilov and Hutter 2019, AdamW)."""
+    if not config.weight_decay:
+        return
+    for group in optimizer.param_groups:
+        weights = [weight for weight in group["params"] if weight.dim() > 1]
+        if weights:
+            torch._foreach_mul_(weights, 1 - group["lr"] * config.weight_decay)
 
 
 def clear(optimizer: torch.optim.Optimizer) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -21,15 +21,17 @@ from torch.nn.parallel import DistributedDataParallel
 from components.data.arrays import Split, Subset
 from components.errors import UserError
 from components.models.outputs import each
-from components.models.task import Batch, Task, TrainingConfig, frozen, untrained
+from components.models.task import Task, TrainingConfig, frozen, untrained
 from components.train import batch_norm, compiled, gradients
+from components.train.average import WeightAverage
+from components.train.batches import batches, cuts
 from components.train.gradient_norms import LayerStatistics
-from components.train.gradients import clip_gradients, make_optimizer, penalty
+from components.train.gradients import clip_gradients, decay_weights, make_optimizer, penalty
 from components.train.metric_sums import Sums
+from components.train.schedule import set_rate
 
 State = dict[str, Any]
 Report = Callable[[Mapping[str, float], State | None], None]
-VALIDATED_AT_ONCE = 128  # examples, at most four batches; more leave a CPU's caches
 
 
 class Training:
@@ -60,9 +62,10 @@ class Training:
         self.norms = batch_norm.trained(self.model)
         self._check_batch_size()
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
-        steps = config.epochs * math.ceil(len(split.rows["train"]) / config.batch_size)
-        self.compiled = compiled.network(self.parallel, config, device, steps)
+        self.steps = len(cuts(self, len(split.rows["train"]), "train")) - 1
+        self.compiled = compiled.network(self.parallel, config, device, config.epochs * self.steps)
         self.optimizer = make_optimizer(self.model, config)
+        self.average = WeightAverage(self.model, config.ema) if config.ema else None
         self.sampler = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed + 1 + self.rank)  # dropout differs from worker to worker
         self.history: list[dict[str, Any]] = []
@@ -99,12 +102,17 @@ class Training:
             rng = [own]
         return {
             "model": self.learnt(),
+            "average": self.average.kept if self.average else {},
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.get_state(),
             "rng": rng,
             "history": self.history,
             "best": self.best,
         }
+
+    def averaged(self) -> AbstractContextManager[Any]:
+        """Within the block the model is what is validated and kept: that of averaged weights, if they are."""
+        return self.average.in_place() if self.average else nullcontext()
 
     def learnt(self) -> dict[str, Tensor]:
         """The trained part of the model: its state without frozen weights, which need not be kept each epoch."""
@@ -116,6 +124,8 @@ class Training:
         lacking = self.model.load_state_dict(state["model"], strict=False)
         assert not lacking.unexpected_keys
         assert {*lacking.missing_keys} <= frozen(self.model)
+        if self.average:
+            self.average.restore(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.sampler.set_state(state["sampler"].cpu())
         self.history, self.best = list(state["history"]), state["best"]
@@ -160,23 +170,29 @@ def fit(
     while not training.finished:
         started = time.perf_counter()
         epoch = _train_epoch(training)
-        if training.norms:
-            _settle_statistics(training)
-        epoch |= {f"validation_{k}": v for k, v in validate(training, "validation").items()}
-        _check_finite(training, epoch)
-        training.history.append({"epoch": len(training.history) + 1, **epoch})
-        if training.best is None or epoch["validation_loss"] < training.best["validation_loss"]:
-            training.best = {
-                "epoch": len(training.history),
-                "validation_loss": epoch["validation_loss"],
-                "model": {k: v.detach().clone() for k, v in training.learnt().items()},
-            }
+        with training.averaged():
+            _judge(training, epoch)
         seconds = time.perf_counter() - started
         flat = {k: v for k, v in training.history[-1].items() if k != "layers"}
         speed = {"seconds": seconds, "examples_per_second": len(split.rows["train"]) / seconds}
         state = training.state()
         report({**flat, **speed}, state if training.rank == 0 else None)
     return training
+
+
+def _judge(training: Training, epoch: dict[str, Any]) -> None:
+    """Validate an epoch's model, and keep it if it is the best so far."""
+    if training.norms:
+        _settle_statistics(training)
+    epoch |= {f"validation_{k}": v for k, v in validate(training, "validation").items()}
+    _check_finite(training, epoch)
+    training.history.append({"epoch": len(training.history) + 1, **epoch})
+    if training.best is None or epoch["validation_loss"] < training.best["validation_loss"]:
+        training.best = {
+            "epoch": len(training.history),
+            "validation_loss": epoch["validation_loss"],
+            "model": {k: v.detach().clone() for k, v in training.learnt().items()},
+        }
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
@@ -187,47 +203,13 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return nullcontext()
 
 
-def _batch_size(config: TrainingConfig, subset: Subset) -> int:
-    """Examples of a global batch. Where no gradients are kept, a small network has room for more at once."""
-    if subset == "train" or not config.small:
-        return config.batch_size
-    return min(4 * config.batch_size, max(config.batch_size, VALIDATED_AT_ONCE))
-
-
-def _cuts(training: Training, rows: int, subset: Subset) -> list[int]:
-    """Where each global batch begins, and the end of the last.
-
-    In training with batch norm each worker needs two examples, or it could normalise none: a last batch with fewer
-    joins the one before.
-    """
-    begins = [*range(0, rows, _batch_size(training.config, subset))]
-    if training.norms and subset == "train" and len(begins) > 1 and rows - begins[-1] < 2 * training.world:
-        begins.pop()
-    return [*begins, rows]
-
-
-def _batches(training: Training, subset: Subset, random: torch.Generator | None) -> Iterator[tuple[Batch, int, int]]:
-    """This worker's share of each global batch, with its own and the global number of examples.
-
-    A worker that gets none of a short last batch gets one row to keep step with, and the count 0.
-    """
-    size = _batch_size(training.config, subset)
-    ordered = training.task.order(training.split, training.split.rows[subset], size, random)
-    for begin, end in itertools.pairwise(_cuts(training, len(ordered), subset)):
-        whole = ordered[begin:end]
-        share = whole[training.rank :: training.world]
-        taken = share if len(share) else whole[:1]
-        batch = training.task.batch(training.split, taken).to(training.device, training.channels_last)
-        yield batch, len(share), len(whole)
-
-
 def _train_epoch(training: Training) -> dict[str, Any]:
     config, model = training.config, training.model
     training.parallel.train()
-    steps = len(_cuts(training, len(training.split.rows["train"]), "train")) - 1
-    statistics = LayerStatistics(model, steps)
+    statistics = LayerStatistics(model, training.steps)
     sums = Sums(training.device, training.world)
-    for batch, own, whole in _batches(training, "train", training.sampler):
+    begun = len(training.history) * training.steps
+    for step, (batch, own, whole) in enumerate(batches(training, "train", training.sampler), begun):
         gradients.clear(training.optimizer)
         batch = training.task.draw(config, training.task.augment(config, batch), None)
         with autocast(config, training.device):
@@ -245,8 +227,12 @@ def _train_epoch(training: Training) -> dict[str, Any]:
             objective.backward()
         statistics.before_step()
         clip_gradients(model, config)
+        set_rate(training.optimizer, config, step, config.epochs * training.steps)
+        decay_weights(training.optimizer, config)
         training.optimizer.step()
         statistics.after_step()
+        if training.average:
+            training.average.update(step)
     return {**sums.means(), "gradient_norm": statistics.total(), "layers": statistics.layers()}
 
 
@@ -257,7 +243,7 @@ def _settle_statistics(training: Training) -> None:
     with batch_norm.measured_anew(training.model, training.norms):
         # In an order of chance, the same each time: rows may lie sorted by class.
         shuffled = torch.Generator().manual_seed(training.config.seed)
-        for batch, own, _ in itertools.islice(_batches(training, "train", shuffled), batch_norm.MEASURED_BATCHES):
+        for batch, own, _ in itertools.islice(batches(training, "train", shuffled), batch_norm.MEASURED_BATCHES):
             if own:
                 batch = training.task.draw(training.config, batch, drawn)
                 with autocast(training.config, training.device):
@@ -273,7 +259,7 @@ def validate(training: Training, subset: Subset) -> dict[str, float]:
     training.model.eval()
     sums = Sums(training.device, training.world)
     drawn = torch.Generator(training.device).manual_seed(training.config.seed + training.rank)  # the same each time
-    for batch, own, _ in _batches(training, subset, random=None):
+    for batch, own, _ in batches(training, subset, random=None):
         batch = training.task.draw(training.config, batch, drawn)
         with autocast(training.config, training.device):
             outputs = training.model(batch.inputs)

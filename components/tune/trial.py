@@ -93,9 +93,9 @@ def _train(task: Task, config: TrainingConfig, folder: Path, job: TrialJob) -> N
     if epochs and all_trained(config, epochs):
         tune.report(_result(task, config, epochs))
         return
-    if state is not None:  # whose learning rate may be another trial's
+    if state is not None:  # whose momentum may be another trial's
         for group in state["optimizer"]["param_groups"]:
-            group |= {"lr": config.learning_rate, **({"momentum": config.momentum} if "momentum" in group else {})}
+            group |= {"momentum": config.momentum} if "momentum" in group else {}
 
     def report(metrics: Mapping[str, float], state: State | None) -> None:
         assert state is not None

@@ -19,7 +19,7 @@ from components.data.arrays import Split, open_split
 from components.errors import UserError
 from components.models.families import cnn
 from components.models.families.cnn import TASK
-from components.train import batch_norm, loop
+from components.train import batch_norm, batches, loop
 from components.train.gradient_norms import LayerStatistics
 from components.train.gradients import clip_gradients, make_optimizer, penalty
 from components.train.loop import State, Training, fit, validate
@@ -52,9 +52,21 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam"])
-def test_resuming_gives_the_weights_of_never_having_stopped(config: Config, made_split: Split, optimizer: str) -> None:
-    settings = config(epochs=4, optimizer=optimizer, batch_norm=True, dropout=0.5)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "sgd"},
+        {"optimizer": "nadam"},
+        {"schedule": "cosine", "warmup": 0.3, "ema": 0.9, "weight_decay": 0.01},
+        {"optimizer": "sgd", "schedule": "step", "ema": 0.5},
+    ],
+    ids=str,
+)
+def test_resuming_gives_the_weights_of_never_having_stopped(
+    config: Config, made_split: Split, changes: dict[str, Any]
+) -> None:
+    settings = config(epochs=4, batch_norm=True, dropout=0.5, **changes)
     straight, states = trained(settings, made_split)
     for epoch in (1, 3):
         resumed, _ = trained(settings, made_split, resume=states[epoch - 1])
@@ -142,8 +154,8 @@ def test_validation_counts_every_example_once_whatever_the_batch(config: Config,
 def test_small_networks_are_validated_on_more_at_once_and_trained_as_asked(
     config: Config, batch: int, validated: int
 ) -> None:
-    assert loop._batch_size(config(batch_size=batch), "train") == batch
-    assert loop._batch_size(config(batch_size=batch), "validation") == validated
+    assert batches._batch_size(config(batch_size=batch), "train") == batch
+    assert batches._batch_size(config(batch_size=batch), "validation") == validated
 
 
 def test_layer_statistics_measure_gradient_and_relative_update() -> None:
@@ -169,7 +181,7 @@ def test_a_lone_last_example_joins_the_batch_before_it(
     rows: int, batch_size: int, config: Config, made_split: Split
 ) -> None:
     training = trained(config(epochs=1, batch_norm=True, batch_size=batch_size), with_rows(made_split, rows))[0]
-    sizes = [whole for _, _, whole in loop._batches(training, "train", torch.Generator().manual_seed(0))]
+    sizes = [whole for _, _, whole in batches.batches(training, "train", torch.Generator().manual_seed(0))]
     assert sum(sizes) == rows
     assert min(sizes) > 1
     assert max(sizes) <= batch_size + 1
@@ -185,7 +197,7 @@ def test_each_of_many_workers_gets_two_examples_of_each_batch(
     shares = []
     training.world = world
     for training.rank in range(world):
-        shares.append([own for _, own, _ in loop._batches(training, "train", torch.Generator().manual_seed(0))])
+        shares.append([own for _, own, _ in batches.batches(training, "train", torch.Generator().manual_seed(0))])
     assert sum(map(sum, shares)) == rows
     assert min(map(min, shares)) >= 2
     assert len({len(own) for own in shares}) == 1
@@ -193,7 +205,7 @@ def test_each_of_many_workers_gets_two_examples_of_each_batch(
 
 def test_without_batch_norm_batches_are_cut_as_ever(config: Config, made_split: Split) -> None:
     training = Training(TASK, config(batch_size=32), with_rows(made_split, 65), CPU)
-    assert [whole for _, _, whole in loop._batches(training, "train", None)] == [32, 32, 1]
+    assert [whole for _, _, whole in batches.batches(training, "train", None)] == [32, 32, 1]
 
 
 def test_one_example_alone_under_batch_norm_is_one_message(config: Config, made_split: Split) -> None:
@@ -227,7 +239,7 @@ def test_the_kept_statistics_are_those_of_the_epochs_weights_however_short_the_t
     weights.train()
     with torch.no_grad():
         order = torch.Generator().manual_seed(settings.seed)
-        for batch, _, _ in loop._batches(training, "train", order):
+        for batch, _, _ in batches.batches(training, "train", order):
             weights(batch.inputs)
     expected = [s for n in batch_norm.trained(weights) for s in (n.running_mean, n.running_var) if s is not None]
     for own, other in zip(statistics_of(training), expected, strict=True):
@@ -277,7 +289,7 @@ def test_a_training_imports_no_compiler() -> None:
         "from components.train.gradients import make_optimizer\n"
         "for kind in ('adam', 'sgd', 'nadam'):\n"
         "    model = nn.Linear(2, 2)\n"
-        "    made = make_optimizer(model, N(optimizer=kind, learning_rate=0.1, momentum=0.9))\n"
+        "    made = make_optimizer(model, N(optimizer=kind, learning_rate=0.1, momentum=0.9, rates=dict))\n"
         "    model(torch.ones(1, 2)).sum().backward(); made.step(); made.zero_grad()\n"
         "    made.load_state_dict(made.state_dict())\n"
         "assert 'torch._dynamo' not in sys.modules and 'torch._inductor' not in sys.modules\n"

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from components.data.arrays import DataSpec
 from components.errors import UserError
 from components.models import classification
-from components.models.task import BatchSize, Goal, Task, TrainingConfig
+from components.models.task import BatchSize, Goal, Task
 
 Width = Annotated[int, Field(ge=1)]
 
 
-class Config(TrainingConfig):
+class Config(classification.Config):
     filters: tuple[Width, ...] = Field((4, 1), min_length=1, description="a list of integers >= 1, one per convolution")
     kernel_size: int = Field(3, ge=1, description="an integer >= 1")
     batch_norm: bool = Field(False, description="true | false, after each convolution and hidden dense layer")

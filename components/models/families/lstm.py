@@ -15,7 +15,7 @@ from components.data.text.vocabulary import FIRST, PADDING
 from components.errors import UserError
 from components.models import classification
 from components.models.recurrent import Recurrent, pooled
-from components.models.task import READ_BEFORE, Clip, Epochs, Goal, Task, TrainingConfig
+from components.models.task import READ_BEFORE, Clip, Epochs, Goal, Task
 from components.models.text_batches import by_length, text_batch
 from components.models.word_vectors import vectors_for
 
@@ -24,7 +24,7 @@ MOST_ONE_HOT = 5000
 WORD2VEC = "word2vec"  # the family
 
 
-class Config(TrainingConfig):
+class Config(classification.Config):
     reads = ("texts",)
 
     cell: Literal["lstm", "rnn"] = Field("lstm", description="lstm | rnn (plain)")

@@ -23,7 +23,7 @@ ENCODERS = ("autoencoder", "denoising", "vae")  # the families of which an encod
 Width = Annotated[int, Field(ge=1)]
 
 
-class Config(PretrainedConfig):
+class Config(classification.Config, PretrainedConfig):
     dense: tuple[Width, ...] = Field(
         (260, 100), description="a list of integers >= 1, hidden layer widths; [] for none"
     )
