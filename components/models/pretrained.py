@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from components.data.arrays import DataSpec
 from components.errors import UserError
@@ -135,6 +136,13 @@ class Pretrained(nn.Module):
     def start(self, weights: dict[str, Tensor]) -> None:
         """Take the backbone's published weights."""
         self.backbone.load(weights)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (batch, channels, height, width) in another height and width."""
+    if images.shape[-2:] == size:
+        return images
+    return functional.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
 def _at_once(images: Tensor) -> int:

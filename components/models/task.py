@@ -25,6 +25,13 @@ NOT_COMPARABLE = "trials that differ in it could not be compared"
 # The keys that families give other defaults: `epochs: Epochs = 20`.
 Epochs = Annotated[int, Field(ge=1, description="an integer >= 1")]
 BatchSize = Annotated[int, Field(ge=1, description="an integer >= 1, examples over all workers together")]
+Schedule = Annotated[
+    Literal["constant", "cosine", "linear", "step"],
+    Field(description="constant | cosine or linear (down to 0) | step (a tenth after 1/2 and 3/4): the learning rate"),
+]
+WarmupRatio = Annotated[
+    float, Field(ge=0, lt=1, description="a number in [0, 1): the rate rises from 0 over this fraction of all steps")
+]
 LearningRate = Annotated[float, Field(gt=0, description="a number > 0")]
 Clip = Annotated[Literal["none", "value", "norm"], Field(description="none | value | norm")]
 Keep = Annotated[Literal["best", "last"], Field(description="best (lowest validation loss) | last epoch's weights")]
@@ -47,16 +54,8 @@ class TrainingConfig(Section):
     optimizer: Literal["adam", "sgd", "nadam"] = Field("adam", description="adam | sgd (with momentum) | nadam")
     learning_rate: LearningRate = 0.001
     momentum: float = Field(0.9, ge=0, lt=1, description="a number in [0, 1), used by sgd; 0.5 to 0.9 is typical")
-    schedule: Literal["constant", "cosine", "linear", "step"] = Field(
-        "constant",
-        description="constant | cosine or linear (down to 0) | step (a tenth after 1/2 and 3/4): the learning rate",
-    )
-    warmup: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="a number in [0, 1): over this fraction of all steps the learning rate rises from 0",
-    )
+    schedule: Schedule = "constant"
+    warmup_ratio: WarmupRatio = 0.0
     weight_decay: float = Field(
         0.0, ge=0, description="a number >= 0: each step shrinks weights by this times the learning rate (AdamW)"
     )

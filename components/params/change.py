@@ -29,7 +29,7 @@ def apply(file: Path, where: str, values: Values) -> None:
     text = file.read_text(encoding="utf-8")
     path = where.split(".")
     for key, value in values.items():
-        text = _narrow(_with(text, path, key, as_yaml(value)), path)
+        text = _as_dvc(_with(text, path, key, as_yaml(value)), path)
     _write(file, text)
 
 
@@ -44,7 +44,7 @@ def add_entry(file: Path, group: str, name: str, values: Values) -> str:
         text = f"{text[: mapping.start_mark.index].rstrip()}\n  {name}: {{{written}}}{text[mapping.end_mark.index :]}"
     else:
         text = _with(text, [group], name, f"{{{written}}}")
-    text = _narrow(text, [group, name])
+    text = _as_dvc(text, [group, name])
     _write(file, text)
     entry = _mapping(text, [group, name])
     start = text.rfind(f"{name}:", 0, entry.start_mark.index)
@@ -123,13 +123,32 @@ def _with(text: str, path: Sequence[str], key: str, new: str) -> str:
     mapping = _mapping(text, path)
     for name, value in mapping.value:
         if name.value == key:
-            return _replaced(text, value.start_mark.index, value.end_mark.index, new)
+            if isinstance(value, SequenceNode) and not value.flow_style:  # it begins where the key does
+                return f"{text[: name.end_mark.index]}: {new}{text[_end(text, value) :]}"
+            return _replaced(text, value.start_mark.index, _end(text, value), new)
     if mapping.flow_style:
         end = mapping.end_mark.index - 1
         return f"{text[:end].rstrip()}{', ' if mapping.value else ''}{key}: {new}{text[end:]}"
     end = _end(text, mapping)
     line_end = end + len(re.match(r"[^\n]*", text[end:])[0])  # type: ignore[index]
     return f"{text[:line_end]}\n{' ' * mapping.start_mark.column}{key}: {new}{text[line_end:]}"
+
+
+def _as_dvc(text: str, path: Sequence[str]) -> str:
+    """The text with the mapping at `path` as DVC would write it again, so that it leaves those lines alone later."""
+    return _listed(_narrow(text, path), path)
+
+
+def _listed(text: str, path: Sequence[str]) -> str:
+    """The text with an item a line in each list of the mapping at `path`, where that has a line for each key."""
+    mapping = _mapping(text, path)
+    indent = " " * mapping.start_mark.column
+    for name, value in [] if mapping.flow_style else reversed(mapping.value):
+        if isinstance(value, SequenceNode) and value.flow_style and value.value:
+            items = [text[item.start_mark.index : item.end_mark.index] for item in value.value]
+            lines = "".join(f"\n{indent}- {item}" for item in items)
+            text = f"{text[: name.end_mark.index]}:{lines}{text[value.end_mark.index :]}"
+    return text
 
 
 def _narrow(text: str, path: Sequence[str]) -> str:

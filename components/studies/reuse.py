@@ -86,6 +86,7 @@ def head_config(config: Config, encoder: str, frozen: bool, seed: int, labels: i
         family="transfer", data=config.data, start=config.model, seed=seed, epochs=epochs, batch_size=config.batch_size,
         learning_rate=config.learning_rate, momentum=0.0, precision="float32", channels_last=False, compile=False,
         keep="last", backbone=encoder, freeze="all" if frozen else 0, frozen_precision="float32", store_features=False,
+        schedule="constant",
         dense=config.dense, dropout=0.0,
     )  # fmt: skip
 

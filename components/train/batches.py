@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 
-from components.data.arrays import Subset
-from components.models.task import Batch, TrainingConfig
-
-if TYPE_CHECKING:
-    from components.train.loop import Training
+from components.data.arrays import Split, Subset
+from components.models.task import Batch, Task, TrainingConfig
 
 VALIDATED_AT_ONCE = 128  # examples, at most four batches; more leave a CPU's caches
+
+
+class Training(Protocol):
+    """Of a loop.Training: what tells which examples a worker gets. norms: the batch norms that it trains."""
+
+    task: Task
+    config: TrainingConfig
+    split: Split
+    device: torch.device
+    channels_last: bool
+    norms: list[Any]
+    rank: int
+    world: int
 
 
 def _batch_size(config: TrainingConfig, subset: Subset) -> int:

@@ -15,10 +15,10 @@ SCALE = "scale"  # of a group of weights: times the learning rate
 def factor(config: TrainingConfig, step: int, steps: int) -> float:
     """What the learning rate is multiplied by at a step (from 0) of so many.
 
-    It rises in a straight line over the first `warmup` of all steps (Goyal et al. 2017), then follows `schedule`. A
-    rise over a third and a cosine down is one-cycle (Smith and Topin 2018) with a constant momentum.
+    It rises in a straight line over the first `warmup_ratio` of all steps (Goyal et al. 2017), then follows `schedule`.
+    A rise over a third and a cosine down is one-cycle (Smith and Topin 2018) with a constant momentum.
     """
-    rising = math.ceil(config.warmup * steps)
+    rising = math.ceil(config.warmup_ratio * steps)
     if step < rising:
         return (step + 1) / rising
     past = (step - rising) / max(1, steps - rising)

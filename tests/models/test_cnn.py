@@ -63,3 +63,12 @@ def test_too_many_convolutions_for_the_image_name_the_setting(config: Config) ->
 def test_data_that_are_no_images_are_refused(config: Config) -> None:
     with pytest.raises(UserError, match="needs images"):
         cnn.build(config(), DataSpec((100,), ("a", "b")))
+
+
+@pytest.mark.parametrize(("pooling", "side"), [("each", 10), ("last", 6)])
+def test_the_smallest_image_that_poolings_leave_something_of(config: Config, pooling: str, side: int) -> None:
+    settings = config(filters=[4, 4], pooling=pooling, batch_norm=False)
+    model = cnn.build(settings, DataSpec((1, side, side), ("a", "b")))
+    assert model(torch.zeros(2, 1, side, side)).shape == (2, 2)
+    with pytest.raises(UserError, match="leave nothing"):
+        cnn.build(settings, DataSpec((1, side - 1, side - 1), ("a", "b")))

@@ -49,8 +49,11 @@ def count_as_keras(model: nn.Module) -> int:
     )
 
 
+NOTES: dict[str, Any] = {"pooling": "none", "dense": [260, 100]}
+
+
 def test_the_notes_transfer_model_has_18069553_parameters_and_trains_5714673(section: Sectioned) -> None:
-    model = transfer.build(section("transfer", backbone="vgg16.tv_in1k", freeze=17), FLOWERS)
+    model = transfer.build(section("transfer", backbone="vgg16.tv_in1k", freeze=17, **NOTES), FLOWERS)
     assert count(model) == 18_069_553
     assert count(model, trained=True) == 5_714_673
     trained = {name for name, p in model.named_parameters() if p.requires_grad and name.startswith("backbone")}
@@ -174,3 +177,25 @@ def test_grey_images_are_refused_for_a_backbone_of_colours(section: Sectioned) -
 def test_a_detector_on_images_without_boxes_is_refused(made_splits: Callable[[str], Split]) -> None:
     with pytest.raises(UserError, match="images have no boxes"):
         detection.batch(made_splits("flowers"), np.arange(2))
+
+
+def test_small_images_pass_the_backbone_enlarged_and_large_ones_as_they_are(section: Sectioned) -> None:
+    for side, seen in ((32, 160), (100, 160), (160, 160), (180, 180)):
+        model = transfer.build(section("transfer"), DataSpec((3, side, side), FLOWERS.classes))
+        assert model.side == (seen, seen)
+        assert model(torch.rand(2, 3, side, side)).shape == (2, 5)
+    wide = transfer.build(section("transfer", enlarge=64), DataSpec((3, 32, 48), FLOWERS.classes))
+    assert wide.side == (64, 96)
+
+
+def test_of_a_wholly_frozen_backbone_the_averages_are_what_training_starts_from(section: Sectioned) -> None:
+    images = torch.rand(2, 3, 180, 180)
+    whole = transfer.build(section("transfer"), FLOWERS).eval()
+    assert whole.beginning(images).dim() == 2
+    features = whole.backbone.run(whole.backbone.normalised(images))
+    assert torch.allclose(whole.beginning(images), features.mean((2, 3)), atol=1e-2, rtol=2e-2)  # bfloat16, maybe
+    every = transfer.build(section("transfer", pooling="none"), FLOWERS)
+    assert every.beginning(images).dim() == 4
+    part = transfer.build(section("transfer", freeze=10), FLOWERS).eval()
+    assert part.beginning(images).dim() == 4
+    assert part(images).shape == (2, 5)

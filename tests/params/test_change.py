@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from components.errors import ParamsError
 from components.params import params
-from components.params.change import add_entry, as_yaml, remove_entries, rename_entry
+from components.params.change import add_entry, apply, as_yaml, remove_entries, rename_entry
 from tests.conftest import REPO
 
 
@@ -145,3 +145,23 @@ ODD = [
 def test_a_text_is_read_as_it_was_written(text: str) -> None:
     assert YAML(typ="safe").load(f"{{key: {as_yaml(text)}}}") == {"key": text}
     assert YAML(typ="safe").load(f"key: {as_yaml(text)}\n") == {"key": text}
+
+
+def test_lists_of_a_wide_entry_have_a_line_for_each_item_as_dvc_writes_them(file: Path) -> None:
+    values = {"family": "cnn", "data": "mnist", "start": "none", "filters": [8, 8], "dense": [], "optimizer": "nadam"}
+    said = add_entry(file, "models", "a_long_name", values)
+    assert "    filters:\n    - 8\n    - 8\n    dense: []\n" in said
+    written = file.read_text()
+    apply_overrides(file, ["search.trials=4"])
+    assert file.read_text() == written.replace("trials: 30", "trials: 4")
+
+
+@pytest.mark.parametrize("widths", [(16, 32, 64), (4,)])
+def test_a_list_that_has_a_line_for_each_item_takes_other_items(file: Path, widths: tuple[int, ...]) -> None:
+    """As --apply writes what a sweep found."""
+    before = file.read_text()
+    assert "    filters:\n    - 4\n    - 1\n" in before
+    apply(file, "models.cnn", {"filters": widths, "dropout": 0.3})
+    items = "".join(f"    - {width}\n" for width in widths)
+    expected = before.replace("    filters:\n    - 4\n    - 1\n", f"    filters:\n{items}").replace("0.25", "0.3", 1)
+    assert file.read_text() == expected

@@ -255,7 +255,7 @@ def test_the_committed_file_is_right_and_frozen(committed: params.Params) -> Non
 
 def test_an_exponent_without_a_point_is_a_number_as_dvc_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(COMMITTED.replace("dropout: 0.25", "learning_rate: 1e-2", 1))
+    file.write_text(COMMITTED.replace("learning_rate: 0.001", "learning_rate: 1e-2", 1))
     assert params.load(file).sections["cnn"].learning_rate == 1e-2  # type: ignore[attr-defined]
 
 

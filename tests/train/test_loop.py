@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
         {"optimizer": "adam"},
         {"optimizer": "sgd"},
         {"optimizer": "nadam"},
-        {"schedule": "cosine", "warmup": 0.3, "ema": 0.9, "weight_decay": 0.01},
+        {"schedule": "cosine", "warmup_ratio": 0.3, "ema": 0.9, "weight_decay": 0.01},
         {"optimizer": "sgd", "schedule": "step", "ema": 0.5},
     ],
     ids=str,

@@ -42,12 +42,12 @@ def test_steps_divide_by_ten_after_a_half_and_three_quarters(config: Config) -> 
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step"])
-@pytest.mark.parametrize("warmup", [0.01, 0.05, 0.3, 0.99])
+@pytest.mark.parametrize("warmup_ratio", [0.01, 0.05, 0.3, 0.99])
 def test_it_rises_over_the_warm_up_to_the_whole_rate_and_never_after_it(
-    config: Config, schedule: str, warmup: float
+    config: Config, schedule: str, warmup_ratio: float
 ) -> None:
-    found = factors(config, schedule=schedule, warmup=warmup)
-    rising = round(warmup * STEPS)
+    found = factors(config, schedule=schedule, warmup_ratio=warmup_ratio)
+    rising = round(warmup_ratio * STEPS)
     assert found[:rising] == pytest.approx([(step + 1) / rising for step in range(rising)])
     assert all(0 <= later <= earlier for earlier, later in pairwise(found[rising:]))
 
@@ -55,8 +55,8 @@ def test_it_rises_over_the_warm_up_to_the_whole_rate_and_never_after_it(
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_training_of_few_steps_has_a_rate_at_each(config: Config, steps: int) -> None:
     for schedule in ("constant", "cosine", "linear", "step"):
-        for warmup in (0.0, 0.5, 0.9):
-            settings = config(schedule=schedule, warmup=warmup)
+        for warmup_ratio in (0.0, 0.5, 0.9):
+            settings = config(schedule=schedule, warmup_ratio=warmup_ratio)
             assert all(0 <= factor(settings, step, steps) <= 1 for step in range(steps))
             assert factor(settings, 0, steps) > 0
 

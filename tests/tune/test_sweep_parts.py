@@ -282,8 +282,7 @@ def after_applying(folder: Path, before: str, where: str, values: dict[str, Any]
     """What stands for an entry in a params.yaml that had `before` for it."""
     file = folder / "params.yaml"
     text = (REPO / "params.yaml").read_text()
-    own = next(line for line in text.splitlines() if line.startswith("  cnn: {"))
-    begin, end = text.split(own)
+    begin, end = text[: text.index("  cnn:\n")], text[text.index("\n  transfer: {family") :]
     file.write_text(f"{begin}{before}{end}")
     apply(file, where, values)
     now = file.read_text()
@@ -303,7 +302,7 @@ def test_an_entry_that_grows_too_wide_for_a_line_gets_a_line_for_each_key(tmp_pa
     after = after_applying(tmp_path, before, "models.cnn", {"learning_rate": 0.0000123})
     assert after.splitlines() == [
         *("  cnn:", "    family: cnn", "    data: mnist", "    start: none", "    dropout: 0.25"),
-        *("    filters: [4, 1]", "    learning_rate: 0.0000123"),
+        *("    filters:", "    - 4", "    - 1", "    learning_rate: 0.0000123"),
     ]
     assert params.load(tmp_path / "params.yaml").sections["cnn"].learning_rate == 0.0000123  # type: ignore[attr-defined]
 
@@ -311,7 +310,7 @@ def test_an_entry_that_grows_too_wide_for_a_line_gets_a_line_for_each_key(tmp_pa
 def test_a_key_that_is_not_there_comes_last_in_an_entry_of_several_lines(tmp_path: Path) -> None:
     before = "  cnn:  # small\n    family: cnn\n    data: mnist\n    start: none  # as the notes have it"
     after = after_applying(tmp_path, before, "models.cnn", {"filters": [4, 4], "data": "fashion"})
-    assert after == before.replace("mnist", "fashion") + "\n    filters: [4, 4]"
+    assert after == before.replace("mnist", "fashion") + "\n    filters:\n    - 4\n    - 4"
 
 
 def test_values_that_are_not_allowed_leave_the_file_as_it_was(tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
-"""A small convolutional network for images, after the course notes' MNIST model.
+"""A small convolutional network for images.
 
-Conv(4, 3x3) ReLU, Conv(1, 3x3) ReLU, max-pool 2, dropout, flatten, dense 128 ReLU, dense 10: with the
-committed params.yaml 19,927 parameters. Initialised as Keras does (Glorot and Bengio 2010: uniform weights,
-zero biases), since that is what the notes' figures were made with.
+The course notes' MNIST model is one of these, as params.yaml's `cnn` sets it: Conv(4, 3x3) ReLU, Conv(1, 3x3) ReLU,
+max-pool 2, dropout, flatten, dense 128 ReLU, dense 10, with 19,927 parameters. Initialised as Keras does (Glorot and
+Bengio 2010: uniform weights, zero biases), since that is what the notes' figures were made with.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,18 +16,25 @@ from torch import Tensor, nn
 from components.data.arrays import DataSpec
 from components.errors import UserError
 from components.models import classification
-from components.models.task import BatchSize, Goal, Task
+from components.models.task import BatchSize, Goal, LearningRate, Schedule, Task
 
 Width = Annotated[int, Field(ge=1)]
 
 
 class Config(classification.Config):
-    filters: tuple[Width, ...] = Field((4, 1), min_length=1, description="a list of integers >= 1, one per convolution")
+    filters: tuple[Width, ...] = Field(
+        (16, 32), min_length=1, description="a list of integers >= 1, one per convolution"
+    )
     kernel_size: int = Field(3, ge=1, description="an integer >= 1")
-    batch_norm: bool = Field(False, description="true | false, after each convolution and hidden dense layer")
+    pooling: Literal["last", "each"] = Field(
+        "each", description="last | each: the convolutions that 2 x 2 max-pooling follows"
+    )
+    batch_norm: bool = Field(True, description="true | false, after each convolution and hidden dense layer")
     dropout: float = Field(0.25, ge=0, lt=1, description="a number in [0, 1), the fraction of activations left out")
     dense: tuple[Width, ...] = Field((128,), description="a list of integers >= 1, hidden layer widths; [] for none")
     batch_size: BatchSize = 128
+    learning_rate: LearningRate = 0.003
+    schedule: Schedule = "cosine"
 
     @classmethod
     def grows(cls) -> tuple[str, ...]:
@@ -35,7 +42,7 @@ class Config(classification.Config):
 
     @classmethod
     def shared_with(cls, family: str) -> dict[str, str]:
-        return {key: key for key in ("filters", "kernel_size", "batch_norm", "dense")}
+        return {key: key for key in ("filters", "kernel_size", "pooling", "batch_norm", "dense")}
 
 
 class CNN(nn.Module):
@@ -44,18 +51,18 @@ class CNN(nn.Module):
     def __init__(self, config: Config, input_shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         channels, height, width = input_shape
-        shrink = len(config.filters) * (config.kernel_size - 1)
-        pooled = ((height - shrink) // 2, (width - shrink) // 2)
-
         features: list[nn.Module] = []
         for inputs, outputs in pairwise((channels, *config.filters)):
             features.append(nn.Conv2d(inputs, outputs, config.kernel_size))
             if config.batch_norm:
                 features.append(nn.BatchNorm2d(outputs))
             features.append(nn.ReLU())
-        self.features = nn.Sequential(*features, nn.MaxPool2d(2), nn.Dropout(config.dropout), nn.Flatten())
+            if config.pooling == "each":
+                features.append(nn.MaxPool2d(2))
+        last = [nn.MaxPool2d(2)] if config.pooling == "last" else []
+        self.features = nn.Sequential(*features, *last, nn.Dropout(config.dropout), nn.Flatten())
 
-        widths = (config.filters[-1] * pooled[0] * pooled[1], *config.dense)
+        widths = (config.filters[-1] * left_of(config, height) * left_of(config, width), *config.dense)
         hidden: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             hidden.append(nn.Linear(inputs, outputs))
@@ -70,6 +77,13 @@ class CNN(nn.Module):
         return logits
 
 
+def left_of(config: Config, side: int) -> int:
+    """How many pixels of an image's side the convolutions and poolings leave; less than 1 if none."""
+    for _ in config.filters:
+        side = (side - (config.kernel_size - 1)) // (2 if config.pooling == "each" else 1)
+    return side // 2 if config.pooling == "last" else side
+
+
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
@@ -82,12 +96,11 @@ def build(config: Config, data: DataSpec) -> CNN:
     shape = data.input_shape
     if len(shape) != 3:
         raise UserError(f"{config.where}.data: {config.data} has inputs of shape {shape}; the CNN needs images")
-    left = min(shape[1:]) - len(config.filters) * (config.kernel_size - 1)
-    if left < 2:
+    if left_of(config, min(shape[1:])) < 1:
         raise UserError(
             f"{config.where}.filters: {len(config.filters)} convolutions of {config.kernel_size} x "
             f"{config.kernel_size} leave nothing of a {shape[1]} x {shape[2]} image; "
-            f"shorten filters or lower kernel_size"
+            f"shorten filters, lower kernel_size, or set pooling to last"
         )
     return CNN(config, shape, len(data.classes))
 

@@ -28,6 +28,7 @@ class Config(transfer.Config):
     reads = ("boxes",)
 
     windows: Windows = Windows()
+    enlarge: int = Field(0, ge=0, le=2048, description="as transfer's, of windows")
     dense: tuple[transfer.Width, ...] = Field(
         (128,), description="a list of integers >= 1, hidden layer widths; [] for none"
     )

@@ -21,14 +21,17 @@ from components.models.objects.boxes import overlaps
 from components.models.objects.default_boxes import Outputs, decoded
 from components.models.objects.ssd_networks import BASES, Parts, parts_of
 from components.models.objects.ssd_networks import default_boxes as all_boxes
-from components.models.pretrained import Pretrained, PretrainedConfig, check_colours, freeze
-from components.models.task import Batch, Epochs, Task
+from components.models.pretrained import Pretrained, PretrainedConfig, check_colours, freeze, resized
+from components.models.task import Batch, Epochs, LearningRate, Schedule, Task, WarmupRatio
 
 
 class Config(PretrainedConfig):
     reads = ("boxes",)
 
     epochs: Epochs = 8
+    learning_rate: LearningRate = 0.003
+    schedule: Schedule = "cosine"
+    warmup_ratio: WarmupRatio = 0.05
 
     @property
     def small(self) -> bool:
@@ -59,7 +62,7 @@ class SSD(Pretrained):
         self.register_buffer("boxes", boxes, persistent=False)
 
     def beginning(self, images: Tensor) -> Tensor:
-        return super().beginning(resized(images, self.side))
+        return super().beginning(resized(images, (self.side, self.side)))
 
     def read(self, normalised: Tensor) -> Tensor:
         """The outputs that are kept, side by side: (batch, numbers) where these are several."""
@@ -132,13 +135,6 @@ def _map_shapes(parts: Parts, sizes: list[tuple[int, ...]]) -> list[tuple[int, .
         x = block(x)
         shapes.append(tuple(x.shape[1:]))
     return shapes
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    """Images (batch, 3, height, width) at `side` x `side` pixels."""
-    if images.shape[-2:] == (side, side):
-        return images
-    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 
 def build(config: Config, data: DataSpec) -> SSD:
