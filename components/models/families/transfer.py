@@ -21,6 +21,9 @@ from components.models.task import READ_BEFORE, Epochs, Goal, Schedule, Task
 
 ENCODERS = ("autoencoder", "denoising", "vae")  # the families of which an encoder can be taken
 Width = Annotated[int, Field(ge=1)]
+Pooling = Annotated[
+    Literal["average", "none"], Field(description="average (global) | none (every place has its own weights)")
+]
 
 
 class Config(classification.Config, PretrainedConfig):
@@ -30,9 +33,7 @@ class Config(classification.Config, PretrainedConfig):
         le=2048,
         description="an integer >= 0: images whose shorter side is less are enlarged to it for the backbone; 0: none",
     )
-    pooling: Literal["average", "none"] = Field(
-        "average", description="average (global) | none (every place has its own weights)"
-    )
+    pooling: Pooling = "average"
     dense: tuple[Width, ...] = Field((256,), description="a list of integers >= 1, hidden layer widths; [] for none")
     dropout: float = Field(0.5, ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
     epochs: Epochs = 20
