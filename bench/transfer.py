@@ -18,6 +18,8 @@ import pandas as pd
 
 from bench.stages import Stages, absolute
 
+NOTES = {"pooling": "none", "dense": [260, 100], "schedule": "constant"}
+
 
 class Run(NamedTuple):
     """One training from the start: seconds of the stage `prepare` and of the epochs; the best validation accuracy."""
@@ -67,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stages = Stages(Path(folder))
         stages.values["backbones"]["vgg16"] = {"timm": "vgg16.tv_in1k", "weights": absolute(arguments.weights)}
-        stages.entry("transfer").update(start="vgg16", epochs=arguments.epochs)
+        stages.entry("transfer").update(start="vgg16", epochs=arguments.epochs, **NOTES)
         stages.from_source("flowers", absolute(arguments.source))
         stages.run("components.prepare.weights", "vgg16")
         compared(stages, arguments.seeds)

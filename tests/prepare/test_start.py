@@ -219,10 +219,13 @@ def test_what_the_cache_lacks_or_has_damaged_is_made_anew(
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+LIKE_CNN = {"filters": [4, 1], "pooling": "last", "batch_norm": False}  # the layers of params.yaml's `cnn`
+
+
 @pytest.mark.slow
 @pytest.mark.processes
 def test_dvc_trains_what_a_model_starts_from_first(project: Project) -> None:
-    project.change(models__wide={"family": "cnn", "data": "mnist", "start": "cnn", "epochs": 1})
+    project.change(models__wide={"family": "cnn", "data": "mnist", "start": "cnn", "epochs": 1, **LIKE_CNN})
     project.change(models__reader={"family": "transfer", "data": "mnist", "start": "autoencoder", "epochs": 1})
     project.change(autoencoder__epochs=1)
     done = project.run("dvc", "repro", "evaluate@wide", "evaluate@reader")
