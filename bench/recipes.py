@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("-D", "--data", default="", help="of its data set, such as side=64")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", action="store_true", help="test each, too")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
         stages, model = Stages(Path(folder)), arguments.model
         entry = stages.entry(model)

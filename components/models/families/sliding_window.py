@@ -19,7 +19,7 @@ from components.models import augment, classification
 from components.models.families import transfer
 from components.models.objects import batches
 from components.models.objects.windows import Windows, shown
-from components.models.task import READ_BEFORE, BatchSize, Epochs, Goal, Task
+from components.models.task import READ_BEFORE, BatchSize, Epochs, Goal, Schedule, Task
 
 BACKGROUND = "background"
 
@@ -31,12 +31,13 @@ class Config(transfer.Config):
     enlarge: int = Field(
         0, ge=0, le=2048, description="an integer >= 0: the side to which windows are enlarged; 0: none"
     )
-    pooling: transfer.Pooling = "none"  # which tells where in a window a thing is: 0.63 against 0.56 mAP@0.5
+    pooling: transfer.Pooling = "none"  # which tells where in a window a thing is
     dense: tuple[transfer.Width, ...] = Field(
         (128,), description="a list of integers >= 1, hidden layer widths; [] for none"
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
     epochs: Epochs = 8
+    schedule: Schedule = "constant"
     batch_size: BatchSize = 128
 
     @classmethod
