@@ -124,7 +124,9 @@ class Grow(Section):
     refine: int = Field(
         1, ge=0, description="an integer >= 0: how often the steps around the best width are halved afterwards"
     )
-    regularised: bool = Field(False, description="true | false: whether the dropout, l1 and l2 of the model stay on")
+    regularised: bool = Field(
+        False, description="true | false: whether dropout, l1, l2, weight decay and smoothing stay on"
+    )
     widths: dict[str, tuple[str, ...]] = Field(
         {}, description="a model's or family's name → the keys that take the width"
     )

@@ -91,7 +91,7 @@ def write_growth(target: Path, outcome: Outcome, grow: Grow, keys: Sequence[str]
         rows = [[f"{p.width}", f"{p.training:.4f}", f"{p.validation:.4f}", f"{p.last:.4f}"] for p in points]
         note = f"Training: the last epoch. Validation: the epoch whose weights are kept. Medians of {grow.seeds}."
         if not grow.regularised:
-            note += " Without dropout, L1 and L2."
+            note += " Without dropout, L1, L2, weight decay and label smoothing."
         tables = [Table("Width by width", columns, rows, note), *_faults_table(outcome)]
         write_tables(folder, tables, heading=f"How wide {outcome.model.replace('_', ' ')} should be: {', '.join(keys)}")
         _write_chapter(folder, headline, finding)

@@ -40,7 +40,7 @@ from components.tune.proposals import Proposals, Sampled
 from components.tune.results import Outcome
 
 RANKED_SHOWN = 5
-REGULARISERS = ("l1", "l2")
+REGULARISERS = ("l1", "l2", "weight_decay", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def planned(settings: params.Params, name: str, trials: int | None, grow: bool) 
 
 
 def unregularised(config: TrainingConfig) -> TrainingConfig:
-    """The same config without dropout, L1 and L2."""
+    """The same config without dropout, L1, L2, weight decay and label smoothing."""
     off = {key: 0.0 for key in type(config).model_fields if key in REGULARISERS or key.endswith("dropout")}
     return config.model_copy(update=off)
 

@@ -197,7 +197,7 @@ def test_halving_twice_goes_on_around_the_best() -> None:
 
 
 def test_what_would_hide_that_it_overfits_is_off_while_it_grows(config: Config) -> None:
-    off = unregularised(config(dropout=0.4, l1=0.1, l2=0.2))
+    off = unregularised(config(dropout=0.4, l1=0.1, l2=0.2, weight_decay=0.1, label_smoothing=0.1))
     assert off == config(dropout=0.0, l1=0.0, l2=0.0)
 
 
