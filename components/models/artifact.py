@@ -85,18 +85,26 @@ def save(
 
 
 def load(folder: Path) -> Artifact:
-    """The model of a folder that `save` wrote, in evaluation mode on the CPU. Raises UserError if absent."""
+    """The model of a folder that `save` wrote, in evaluation mode on the CPU.
+
+    Raises UserError if it is absent, or another version wrote it: a key that came later has a default, which need not
+    be what the model was trained with.
+    """
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder}: no trained model here; `dvc repro` trains it") from None
     family = description["config"].get("family", description.get("task", ""))
     task = load_task(family, description.get("name", family))
+    written = description["config"]
     try:
-        config = task.config.model_validate_json(json.dumps(description["config"])).at(f"models.{task.name}")
+        config = task.config.model_validate_json(json.dumps(written)).at(f"models.{task.name}")
+        keys = {key for key, value in config.model_dump(mode="json").items() if written.get(key, ...) != value}
     except ValidationError as error:
-        keys = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors()}))
-        raise UserError(f"{folder}: trained by another version of this tool ({keys}); train it anew") from None
+        keys = {".".join(map(str, each["loc"])) for each in error.errors()}
+    if keys:
+        listed = ", ".join(sorted(keys))
+        raise UserError(f"{folder}: trained by another version of this tool ({listed}); train it anew")
     data = description["data"]
     spec = DataSpec(
         tuple(data["input_shape"]),

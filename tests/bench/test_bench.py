@@ -11,6 +11,7 @@ import pytest
 from bench.gpu import FAMILIES
 from bench.peers.__main__ import to_goal
 from bench.peers.programs import BATCHES, Epochs, buckets
+from bench.recipes import changes
 from tests.conftest import REPO
 
 
@@ -62,3 +63,10 @@ def test_buckets_hold_every_text_once_and_texts_of_about_one_length(shuffled: bo
     assert sorted(np.concatenate(found)) == list(range(1000))
     assert max(map(len, found)) == BATCHES["lstm"]
     assert max(int(np.ptp(lengths[rows])) for rows in found) < 10
+
+
+def test_a_recipe_is_pairs_of_keys_and_values_as_yaml_reads_them() -> None:
+    assert changes("dense=[64,32] dropout=0.3 batch_norm=true schedule=cosine") == {
+        "dense": [64, 32], "dropout": 0.3, "batch_norm": True, "schedule": "cosine"
+    }  # fmt: skip
+    assert changes("") == {}

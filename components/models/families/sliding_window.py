@@ -28,9 +28,7 @@ class Config(transfer.Config):
     reads = ("boxes",)
 
     windows: Windows = Windows()
-    enlarge: int = Field(
-        0, ge=0, le=2048, description="an integer >= 0: the side to which windows are enlarged; 0: none"
-    )
+    enlarge: transfer.Enlarge = 0
     pooling: transfer.Pooling = "none"  # which tells where in a window a thing is
     dense: tuple[transfer.Width, ...] = Field(
         (128,), description="a list of integers >= 1, hidden layer widths; [] for none"

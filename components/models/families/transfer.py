@@ -1,6 +1,6 @@
 """Transfer learning after the course notes: a published backbone, most of it frozen, and a new dense head.
 
-VGG16 (Simonyan and Zisserman 2015) at 180 x 180 with 17 of Keras' layers frozen, flattened, dense 260 and 100, 5
+VGG16 (Simonyan and Zisserman 2015) at 180 x 180 with 17 of Keras' layers frozen, `pooling: none`, dense 260 and 100, 5
 classes: 18,069,553 parameters, of which 5,714,673 are trained. Hidden layers start as He et al. 2015 have it.
 """
 
@@ -21,18 +21,21 @@ from components.models.task import READ_BEFORE, Epochs, Goal, Schedule, Task
 
 ENCODERS = ("autoencoder", "denoising", "vae")  # the families of which an encoder can be taken
 Width = Annotated[int, Field(ge=1)]
+Enlarge = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=2048,
+        description="an integer >= 0: images whose shorter side is less are enlarged to it for the backbone; 0: none",
+    ),
+]
 Pooling = Annotated[
     Literal["average", "none"], Field(description="average (global) | none (every place has its own weights)")
 ]
 
 
 class Config(classification.Config, PretrainedConfig):
-    enlarge: int = Field(
-        160,
-        ge=0,
-        le=2048,
-        description="an integer >= 0: images whose shorter side is less are enlarged to it for the backbone; 0: none",
-    )
+    enlarge: Enlarge = 160
     pooling: Pooling = "average"
     dense: tuple[Width, ...] = Field((256,), description="a list of integers >= 1, hidden layer widths; [] for none")
     dropout: float = Field(0.5, ge=0, lt=1, description="a number in [0, 1), before each hidden layer's successor")
