@@ -1,8 +1,9 @@
-"""What four settings of a stage's process are worth on this machine: each with and without, in turns, medians.
+"""What five settings of a stage's process are worth on this machine: each with and without, in turns, medians.
 
     python -m bench.machine [--rounds 5]
 
-Freed memory that is kept, threads that wait briefly, large pages, and frozen layers that few images pass at once.
+Freed memory that is kept, threads that wait briefly, large pages, frozen layers that few images pass at once, and their
+batch norms folded into convolutions.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch.nn import functional
 from bench.bare import cnn, transfer
 from components.data.arrays import DataSpec
 from components.models import pretrained
+from components.models.backbones import folded
 from components.models.task import load_task, untrained
 from components.params import params
 from components.process import allocator, openmp
@@ -89,6 +91,7 @@ MEASURES = {
     "two_threads": two_threads,
     "large_head": large_head,
     "frozen_layers": frozen_layers,
+    "folded_norms": frozen_layers,
 }
 READ_BY_TORCH = {
     "two_threads": {"GOMP_SPINCOUNT": openmp.SPINS},
@@ -136,7 +139,9 @@ def main() -> None:
     if arguments.measure:
         if arguments.setting and arguments.measure == "small_step":
             allocator.keep_freed()
-        if not arguments.setting:
+        if not arguments.setting and arguments.measure == "folded_norms":
+            folded._fold = lambda net: 0
+        elif not arguments.setting:
             pretrained.PIXELS_AT_ONCE = 10**9
         print(MEASURES[arguments.measure]())
         return
@@ -146,6 +151,7 @@ def main() -> None:
         compared("threads wait briefly, beside a busy process", "two_threads", arguments.rounds)
     compared("large pages, a large head's step", "large_head", arguments.rounds)
     compared("few images at once through frozen layers", "frozen_layers", arguments.rounds)
+    compared("their batch norms folded", "folded_norms", arguments.rounds)
 
 
 if __name__ == "__main__":

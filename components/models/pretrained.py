@@ -25,7 +25,7 @@ from components.models.task import READ_BEFORE, TrainingConfig
 from components.params.section import DERIVED
 
 # For each of a CPU's threads. `python -m bench.machine` measures what it saves.
-PIXELS_AT_ONCE = 65_536
+PIXELS_AT_ONCE = 131_072
 
 
 class PretrainedConfig(TrainingConfig):
@@ -123,7 +123,7 @@ class Pretrained(nn.Module):
 
     def read(self, normalised: Tensor) -> Tensor:
         """The output of the frozen steps that is kept."""
-        return self.backbone.run(normalised, last=self.first)
+        return self.backbone.run_frozen(normalised, last=self.first)
 
     def beginning(self, images: Tensor) -> Tensor:
         """Images float32 in [0, 1] (batch, 3, height, width) → the outputs of the frozen steps."""
@@ -149,7 +149,7 @@ def _at_once(images: Tensor) -> int:
     """How many images pass the frozen layers together: on a CPU so few that what they leave stays in its caches."""
     if images.device.type != "cpu":
         return max(1, len(images))
-    return max(1, torch.get_num_threads() * PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
+    return max(1, round(torch.get_num_threads() * PIXELS_AT_ONCE / (images.shape[-2] * images.shape[-1])))
 
 
 def frozen_autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

@@ -70,7 +70,7 @@ class SSD(Pretrained):
             return super().read(normalised)
         levels, at = [], 0
         for step in self.kept:
-            normalised = self.backbone.run(normalised, at, step)
+            normalised = self.backbone.run_frozen(normalised, at, step)
             levels.append(normalised.flatten(1))
             at = step
         return torch.cat(levels, dim=1)
