@@ -30,7 +30,8 @@ def run_side_by_side(
 
     takes:   stage → how many cores it runs on; 0: it does nothing, and never waits for any.
     at_once: how many stages run side by side, whatever they take.
-    A stage whose cores are not free is not passed over by those that come after it.
+    What comes after a stage whose cores are not free yet starts before it on those that are: all has to be done, and
+    a core that waits does nothing. A large stage runs once the small ones beside it leave it all cores.
     """
     ended: SimpleQueue[str] = SimpleQueue()
     waiting, running, done = [*order], dict[str, int](), set[str]()
@@ -43,7 +44,7 @@ def run_side_by_side(
     while waiting or running:
         for stage in [each for each in waiting if done.issuperset(graph[each])]:
             if not fits(takes(stage)):
-                break
+                continue
             waiting.remove(stage)
             running[stage] = takes(stage)
             started[stage] = start(stage, running[stage])

@@ -103,11 +103,18 @@ def ran(
     return stages.log
 
 
-def test_a_large_stage_runs_alone_and_is_not_passed_over() -> None:
-    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": (), "d": ()}
-    log = ran(graph, lambda stage: 2 if stage == "b" else 1, ends=("a", "b", "c", "d"))
-    assert log[:4] == ["a on 1", "a ended", "b on 2", "b ended"]
-    assert sorted(log[4:6]) == ["c on 1", "d on 1"]
+def test_a_large_stage_runs_alone_and_what_is_small_meanwhile_takes_the_core_that_it_waits_for() -> None:
+    graph: dict[str, tuple[str, ...]] = {"first": (), "large": ("first",), "long": (), "small": ("first",)}
+    log = ran(graph, lambda stage: 2 if stage == "large" else 1, ends=("first", "small", "long", "large"))
+    assert log.index("first ended") < log.index("small on 1") < log.index("long ended"), log
+    assert log[-2:] == ["large on 2", "large ended"]
+
+
+def test_a_large_stage_that_comes_first_starts_first() -> None:
+    graph: dict[str, tuple[str, ...]] = {"large": (), "b": ("large",), "c": ("large",)}
+    log = ran(graph, lambda stage: 2 if stage == "large" else 1, ends=("large", "b", "c"))
+    assert log[:2] == ["large on 2", "large ended"]
+    assert sorted(log[2:4]) == ["b on 1", "c on 1"]
 
 
 def test_stages_that_wait_for_none_run_side_by_side_and_their_followers_at_once() -> None:
