@@ -49,13 +49,16 @@ def many_boxes(config: PretrainedConfig, batch: Batch) -> Batch:
     for inputs, objects in zip(*(t.tensor_split(min(GROUPS, len(t))) for t in batch), strict=True):
         state = torch.get_rng_state()
         cut, moved = _apply(transform, inputs, objects)
-        after = torch.get_rng_state()
-        torch.set_rng_state(state)
-        uncut, all_found = _apply(whole, inputs, objects)
-        torch.set_rng_state(after)
         lost = (moved[..., 0] < 0).all(dim=1) & (objects[..., 0] >= 0).any(dim=1)
-        images.append(torch.where(lost[:, None, None, None], uncut, cut))
-        targets.append(torch.where(lost[:, None, None], all_found, moved))
+        if lost.any():
+            after = torch.get_rng_state()
+            torch.set_rng_state(state)
+            uncut, all_found = _apply(whole, inputs, objects)
+            torch.set_rng_state(after)
+            cut = torch.where(lost[:, None, None, None], uncut, cut)
+            moved = torch.where(lost[:, None, None], all_found, moved)
+        images.append(cut)
+        targets.append(moved)
     return Batch(torch.cat(images), torch.cat(targets))
 
 

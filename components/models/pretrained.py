@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,7 +43,7 @@ class PretrainedConfig(TrainingConfig):
         description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning",
     )
     store_features: bool = Field(
-        True, description="true | false: compute the frozen beginning once per image, if nothing is augmented"
+        True, description="true | false: compute the frozen beginning once per image, if none is augmented anew"
     )
     backbone_rate: float = Field(
         1.0, gt=0, le=1, description="a number in (0, 1], times the learning rate: that of the backbone's own weights"
@@ -53,6 +53,20 @@ class PretrainedConfig(TrainingConfig):
         1.0, gt=0, le=1, description="a number in (0, 1]: the smallest fraction of an image that a crop keeps"
     )
     colour: float = Field(0.0, ge=0, lt=1, description="a number in [0, 1): how far brightness, contrast and hue vary")
+    views: int = Field(
+        1,
+        ge=1,
+        description="an integer >= 1: of how many versions of a training image features are stored, itself and others "
+        "by flip, crop and colour; 1: these change it anew in each epoch, and nothing is stored",
+    )
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> PretrainedConfig:
+        if self.views > 1 and not self.store_features:
+            raise ValueError(f"views is {self.views}, which are stored; set store_features to true, or views to 1")
+        if self.views > 1 and not self.varies:
+            raise ValueError(f"views is {self.views}, and they would all be the same; set flip, crop or colour")
+        return self
 
     def rates(self) -> dict[str, float]:
         return {"backbone.": self.backbone_rate} if self.backbone_rate != 1 else {}
@@ -72,16 +86,27 @@ class PretrainedConfig(TrainingConfig):
 
     @classmethod
     def prepared_from(cls) -> tuple[str, ...]:
-        return ("backbone", "freeze", "frozen_precision", "store_features", "augments", "pretrained")
+        return ("backbone", "freeze", "frozen_precision", "store_features", "augments", "pretrained", "drawn")
 
     @classmethod
     def unsearchable(cls) -> dict[str, str]:
-        before = ("freeze", "frozen_precision", "store_features", "flip", "crop", "colour", "seed")
+        before = ("freeze", "frozen_precision", "store_features", "flip", "crop", "colour", "views", "seed")
         return {**super().unsearchable(), **dict.fromkeys(before, READ_BEFORE)}
 
     @property
-    def augments(self) -> bool:
+    def varies(self) -> bool:
+        """Whether any key changes training images."""
         return self.flip > 0 or self.crop < 1 or self.colour > 0
+
+    @property
+    def augments(self) -> bool:
+        """Whether each epoch sees images that are augmented anew."""
+        return self.varies and self.views == 1
+
+    @property
+    def drawn(self) -> tuple[float, ...]:
+        """All that the stored versions of an image follow, where there are several."""
+        return (self.views, self.flip, self.crop, self.colour, self.seed) if self.views > 1 else ()
 
     @property
     def small(self) -> bool:
