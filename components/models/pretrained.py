@@ -40,7 +40,8 @@ class PretrainedConfig(TrainingConfig):
     )
     frozen_precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="auto (bfloat16 where the device computes in it) | float32 | bfloat16, of the frozen beginning",
+        description="auto (bfloat16 where the device computes in it, and for what is stored) | float32 | bfloat16, of "
+        "the frozen beginning",
     )
     store_features: bool = Field(
         True, description="true | false: compute the frozen beginning once per image, if none is augmented anew"

@@ -81,7 +81,7 @@ def _store(
     device, end = next(model.parameters()).device, 0
     progress = tqdm(versions, total=math.ceil(count / BATCH), desc="features", unit="batch", disable=None)
     for images, belonging in progress:
-        computed = _as_array(model.beginning(images.to(device)).cpu())
+        computed = _as_array(_rounded(model, model.beginning(images.to(device))).cpu())
         if features is None:
             shape = (count, *computed.shape[1:])
             features = np.lib.format.open_memmap(scratch / "features.npy", "w+", computed.dtype, shape)
@@ -106,6 +106,11 @@ def _save(
     images: tuple[int, ...] | None,
 ) -> None:
     save_split(folder, arrays, rows, examples.classes, images=images, grey_bits=examples.grey_bits)
+
+
+def _rounded(model: Pretrained, features: Tensor) -> Tensor:
+    """In half the room, as on machines that compute in bfloat16, unless float32 is asked for."""
+    return features if model.precision == "float32" else features.bfloat16()
 
 
 def _as_array(features: Tensor) -> np.ndarray:

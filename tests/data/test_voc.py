@@ -95,6 +95,18 @@ def test_boxes_are_fractions_of_the_image_from_pixels_counted_from_1(config: voc
     assert not examples.findings
 
 
+def test_the_largest_object_comes_first_where_that_is_asked(config: voc.Config, top: Path) -> None:
+    small, large, same = thing(), thing("cat", (1, 1, WIDTH, HEIGHT)), thing("bird", (17, 1, 32, 8))
+    add(top, "a", xml(small, same, large))
+    add(top, "b", xml(same))
+    found = read(config, top, first="largest")
+    assert found.classes == ("bird", "cat", "dog")
+    assert found.extra["labels"].tolist() == [[1, 2, 0], [0, -1, -1]]  # of two as large the one listed first
+    assert found.targets.tolist() == [1, 0]
+    assert found.extra["boxes"][0, :2].tolist() == [[0, 0, 1, 1], SHARES]
+    assert read(config, top).extra["labels"].tolist() == [[2, 0, 1], [0, -1, -1]]
+
+
 def test_parts_of_objects_are_no_objects(config: voc.Config, top: Path) -> None:
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
     add(top, "a", xml(thing("person", BOX, more=part)))

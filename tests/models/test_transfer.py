@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,21 @@ def test_nothing_is_stored_where_the_images_themselves_are_needed(
     said = features.make(load_task("transfer"), config, made_splits("flowers"), {}, tmp_path)
     assert said.startswith("nothing stored")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("precision", "bytes_each"), [("auto", 2), ("float32", 4)])
+def test_features_are_stored_in_half_the_room_unless_all_digits_are_asked_for(
+    precision: str, bytes_each: int, section: Sectioned, made_splits: Callable[[str], Split], tmp_path: Path
+) -> None:
+    whole = made_splits("flowers")
+    split = replace(whole, rows={subset: rows[:4] for subset, rows in whole.rows.items()})
+    kept = stored("transfer", section("transfer", frozen_precision=precision), split, tmp_path / "features")
+    assert kept.arrays["inputs"].itemsize == bytes_each
+    task = load_task("transfer")
+    exact = stored("transfer", section("transfer", frozen_precision="float32"), split, tmp_path / "exact")
+    rows = np.arange(8)
+    found, expected = task.batch(kept, rows).inputs.float(), task.batch(exact, rows).inputs
+    assert torch.allclose(found, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
 
 
 def test_features_are_the_test_subsets_of_nobody(

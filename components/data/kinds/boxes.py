@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -29,6 +30,11 @@ class Config(ImagesConfig):
         description="null (every class that occurs) | a list of class names; other objects are left out",
     )
     difficult: bool = Field(True, description="true | false: whether objects marked as difficult count")
+
+    first: Literal["listed", "largest"] = Field(
+        "listed",
+        description="listed (the annotations' first) | largest: the object of an image that models of one learn",
+    )
 
     @field_validator("classes")
     @classmethod
@@ -62,7 +68,7 @@ def read(config: Config, folder: Path, scratch: Path) -> Examples:
             continue
         if objects:
             rows[len(shown)] = decoded.pixels
-            shown.append((entry.subset, objects))
+            shown.append((entry.subset, _largest_first(objects) if config.first == "largest" else objects))
         else:
             findings.add("no objects", entry.told_in, kept=False)
     findings.check(len(entries), config.bad_files, f"{config.where}.bad_files")
@@ -94,6 +100,14 @@ def _examples(
         findings=findings,
         rare_classes_ok=True,
     )
+
+
+def _largest_first(objects: Sequence[Object]) -> list[Object]:
+    def area(thing: Object) -> float:
+        left, top, right, bottom = thing.box
+        return (right - left) * (bottom - top)
+
+    return sorted(objects, key=area, reverse=True)
 
 
 def _annotated(entries: Sequence[Entry], config: Config, findings: Findings) -> Iterator[tuple[Entry, Annotation]]:

@@ -2,7 +2,7 @@
 
 Xception (Chollet 2017) at 300 x 300 with 110 of Keras' layers frozen, global average pooling, dense 200, and VOC's 20
 classes: 21,276,104 parameters in Keras' count, 8,278,992 of them trained. The loss is 0.1 x cross-entropy + 0.9 x the
-box's mean squared error. An image's first object is its target.
+box's mean squared error. An image's first object is its target; the data set's `first` says which that is.
 """
 
 from __future__ import annotations
