@@ -1,9 +1,9 @@
-"""What five settings of a stage's process are worth on this machine: each with and without, in turns, medians.
+"""What six settings of a stage's process are worth on this machine: each with and without, in turns, medians.
 
     python -m bench.machine [--rounds 5]
 
 Freed memory that is kept, threads that wait briefly, large pages, frozen layers that few images pass at once, and their
-batch norms folded into convolutions.
+batch norms folded into convolutions, and computed in bfloat16 (a stage does so where the machine multiplies matrices of it).
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def two_threads() -> float:
     return timed(lambda: net(images).square().mean().backward())
 
 
-def frozen_layers() -> float:
+def frozen_layers(precision: str = "float32") -> float:
     """Of EfficientNet-Lite0 on 32 images of 300 x 300."""
-    config = params.load().sections["transfer"]
+    config = params.load().sections["transfer"].model_copy(update={"frozen_precision": precision})
     model = untrained(load_task("transfer"), config, DataSpec((3, 300, 300), ("one", "two")), {}).eval()  # type: ignore[arg-type]
     assert isinstance(model, pretrained.Pretrained)
     images = torch.rand(32, 3, 300, 300)
@@ -92,6 +92,7 @@ MEASURES = {
     "large_head": large_head,
     "frozen_layers": frozen_layers,
     "folded_norms": frozen_layers,
+    "frozen_bfloat16": frozen_layers,
 }
 READ_BY_TORCH = {
     "two_threads": {"GOMP_SPINCOUNT": openmp.SPINS},
@@ -141,10 +142,11 @@ def main() -> None:
             allocator.keep_freed()
         if not arguments.setting and arguments.measure == "folded_norms":
             folded._fold = lambda net: 0
-        elif not arguments.setting:
+        if not arguments.setting and arguments.measure == "frozen_layers":
             pretrained.PIXELS_AT_ONCE = 10**9
-        print(MEASURES[arguments.measure]())
-        return
+        if arguments.setting and arguments.measure == "frozen_bfloat16":
+            return print(frozen_layers("bfloat16"))
+        return print(MEASURES[arguments.measure]())
     compared("freed memory kept, a CNN's step", "small_step", arguments.rounds)
     compared("threads wait briefly, alone", "two_threads", arguments.rounds)
     with busy():
@@ -152,6 +154,8 @@ def main() -> None:
     compared("large pages, a large head's step", "large_head", arguments.rounds)
     compared("few images at once through frozen layers", "frozen_layers", arguments.rounds)
     compared("their batch norms folded", "folded_norms", arguments.rounds)
+    compared("in bfloat16", "frozen_bfloat16", arguments.rounds)
+    return None
 
 
 if __name__ == "__main__":

@@ -179,11 +179,14 @@ def _at_once(images: Tensor) -> int:
 
 
 def frozen_autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 if asked for, or on `auto` if the device has instructions for it."""
+    """bfloat16 if asked for, or on `auto` if the device multiplies matrices of it.
+
+    CPUs with vectors of it alone (AVX-512) take longer for it than for float32; `python -m bench.machine` measures it.
+    """
     if device.type == "cuda":
         has_it = torch.cuda.is_bf16_supported()
     else:
-        has_it = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        has_it = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
     if precision == "bfloat16" or (precision == "auto" and has_it):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
