@@ -3,7 +3,7 @@
     python -m bench.machine [--rounds 5]
 
 Freed memory that is kept, threads that wait briefly, large pages, frozen layers that few images pass at once, and their
-batch norms folded into convolutions, and computed in bfloat16 (a stage does so where the machine multiplies matrices of it).
+batch norms folded into convolutions, and computed in bfloat16 (by default where the CPU multiplies matrices of it).
 """
 
 from __future__ import annotations
