@@ -9,6 +9,7 @@ first count.
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
@@ -45,7 +46,9 @@ WORDS, LONGEST = 20_000, 400
 def saved(
     folder: Path, inputs: np.ndarray, classes: int, others: Mapping[str, np.ndarray] | None = None, **described: Any
 ) -> Split:
-    """A split of these inputs with random targets; a fifth validates."""
+    """A split of these inputs with random targets, in place of what is in the folder; a fifth validates."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     rows, ends = np.arange(len(inputs)), len(inputs) - len(inputs) // 5
     targets = np.random.default_rng(1).integers(0, classes, len(inputs))
     save_split(
