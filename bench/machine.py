@@ -90,12 +90,14 @@ MEASURES = {
     "small_step": small_step,
     "two_threads": two_threads,
     "large_head": large_head,
+    "frozen_threads": frozen_layers,
     "frozen_layers": frozen_layers,
     "folded_norms": frozen_layers,
     "frozen_bfloat16": frozen_layers,
 }
 READ_BY_TORCH = {
     "two_threads": {"GOMP_SPINCOUNT": openmp.SPINS},
+    "frozen_threads": {"GOMP_SPINCOUNT": openmp.SPINS},
     "large_head": {openmp.LARGE_PAGES: "1"},
 }
 
@@ -151,6 +153,7 @@ def main() -> None:
     compared("threads wait briefly, alone", "two_threads", arguments.rounds)
     with busy():
         compared("threads wait briefly, beside a busy process", "two_threads", arguments.rounds)
+        compared("the same, in frozen layers", "frozen_threads", arguments.rounds)
     compared("large pages, a large head's step", "large_head", arguments.rounds)
     compared("few images at once through frozen layers", "frozen_layers", arguments.rounds)
     compared("their batch norms folded", "folded_norms", arguments.rounds)
